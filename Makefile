@@ -1,0 +1,26 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test lint clean
+
+quickstart: .venv/quickstart ## train ST-CNN and CNN on embedded digits, print a table, write quickstart.png
+	$(BIN)/python benchmarks/quickstart.py
+
+test: .venv/test ## run the tests
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch and torchvision in one step from one index: a pair that does not match breaks `import lightning`
+.venv/%: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e ".[$*]"
+	touch $@
+
+clean:
+	rm -rf .venv runs quickstart.png

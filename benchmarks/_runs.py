@@ -1,0 +1,68 @@
+"""Runs of `stn fit` whose results are compared."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from time import perf_counter
+from typing import NamedTuple
+
+from lightning.pytorch import Trainer
+
+from stn_lightning.cli import CLI
+from stn_lightning.networks import count_parameters
+
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+
+
+class Result(NamedTuple):
+    """One trained network: its test error in %, parameters and seconds of training."""
+
+    error: float
+    parameters: int
+    seconds: float
+
+
+def train(options: Sequence[str], seed: int) -> tuple[Result, CLI]:
+    """Runs `stn fit` with the options; the test images are read once, with the weights of the last epoch."""
+    start = perf_counter()
+    cli = CLI(["fit", *options, f"--seed_everything={seed}", *QUIET])
+    seconds = perf_counter() - start
+    tester = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (metrics,) = tester.test(cli.model, cli.datamodule, verbose=False)
+    return Result(100 * metrics["test/error"], count_parameters(cli.model.network), seconds), cli
+
+
+def train_all(models: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> tuple[dict[str, list[Result]], CLI]:
+    """Trains each model with each seed, says what it does, and returns the results and the last run."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    results: dict[str, list[Result]] = {name: [] for name in models}
+    last: CLI | None = None
+    for seed in seeds:
+        for name, options in models.items():
+            print(f"training {name}, seed {seed} ...", flush=True)
+            result, last = train(options, seed)
+            results[name].append(result)
+    if last is None:
+        raise ValueError("expected at least one model and one seed")
+    return results, last
+
+
+def report(results: Mapping[str, Sequence[Result]]) -> None:
+    """Prints a table; over several seeds the mean errors with their standard errors, and how far apart the first two are."""
+    print(f"\n{'model':8} {'test error':>12} {'parameters':>12} {'seconds':>9}")
+    for name, runs in results.items():
+        for run in runs:
+            print(f"{name:8} {run.error:10.2f} % {run.parameters:12,} {run.seconds:9.0f}")
+    (plain, without), (st, with_st) = list(results.items())[:2]
+    if len(without) > 1:
+        means = [fmean(run.error for run in runs) for runs in (without, with_st)]
+        errors = [stdev(run.error for run in runs) / len(runs) ** 0.5 for runs in (without, with_st)]
+        for name, mean, error in zip((plain, st), means, errors, strict=True):
+            print(f"{name:8} mean {mean:.2f} % +- {error:.2f} (standard error)")
+        apart = (means[0] - means[1]) / (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+        print(f"ratio {st} / {plain} {means[1] / means[0]:.2f}; {apart:.1f} standard errors apart")

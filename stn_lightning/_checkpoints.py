@@ -1,0 +1,116 @@
+"""Which checkpoint a command means, and whether it is of the model that the command asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def find_checkpoint(which: str, root: Path) -> Path:
+    """The newest checkpoint of the runs below a folder.
+
+    Args:
+        which: ``last`` or ``best``.
+        root: the folder of the runs, each ``version_N/checkpoints``.
+
+    Raises:
+        FileNotFoundError: if there is none: a run never starts anew in silence.
+    """
+    found = sorted(root.glob(f"version_*/checkpoints/{which}.ckpt"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise FileNotFoundError(f"no {which} checkpoint in {root}: expected version_*/checkpoints/{which}.ckpt")
+    return found[-1]
+
+
+def read_hyper_parameters(file: Path) -> dict[str, Any]:
+    """The hyper-parameters of a checkpoint, as ``{class_path: ..., init_args: ...}``; empty where it has none.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is not a checkpoint that loads as plain data.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"no checkpoint {file}")
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        hyper_parameters: dict[str, Any] = dict(checkpoint.get("hyper_parameters", {}))
+    except Exception as e:  # torch names a damaged file in many ways
+        cause = str(e).strip().split("\n")[0]
+        raise ValueError(f"{file} is damaged or not a checkpoint: {type(e).__name__}: {cause}") from e
+    hyper_parameters.pop("_instantiator", None)
+    path = hyper_parameters.pop("_class_path", None)
+    return {"class_path": path, "init_args": hyper_parameters} if path else {}
+
+
+def check_same_data(shape: tuple[int, ...], classes: int, kept: Mapping[str, Any], file: Path) -> None:
+    """Refuses data whose images or classes are not those of the checkpoint.
+
+    Args:
+        shape: (C, H, W) of an image of the data.
+        classes: number of classes of the data.
+        kept: the model's config from the checkpoint.
+        file: the checkpoint, for the message.
+
+    Raises:
+        ValueError: naming both.
+    """
+    arguments = kept.get("init_args", {})
+    expected = tuple(arguments.get("input_shape", shape)), arguments.get("num_classes", classes)
+    if expected != (shape, classes):
+        raise ValueError(
+            f"{file} is of images {expected[0]} of {expected[1]} classes, but the data has images {shape} of {classes} classes"
+        )
+
+
+def check_same_model(asked: Mapping[str, Any], default: Mapping[str, Any], kept: Mapping[str, Any], file: Path) -> None:
+    """Refuses a command line that contradicts its checkpoint, whose hyper-parameters would silently win.
+
+    Args:
+        asked: the model's config from the command line.
+        default: the same where nothing is given.
+        kept: the model's config from the checkpoint.
+        file: the checkpoint, for the message.
+
+    Raises:
+        ValueError: naming the contradictions.
+    """
+    asked_items, default_items, kept_items = (dict(_leaves(config)) for config in (asked, default, kept))
+    clashes = [
+        f"{key.replace('.init_args', '').removesuffix('.class_path')}={_short(kept_items.get(key))} (asked: {_short(value)})"
+        for key, value in asked_items.items()
+        if value != default_items.get(key) and not _same(value, kept_items.get(key))
+    ]
+    if clashes:
+        raise ValueError(
+            f"{file} is of another model: {', '.join(clashes)}. A checkpoint keeps the hyper-parameters it was trained with: "
+            f"leave the options out, or train without --ckpt_path"
+        )
+
+
+def _leaves(config: Any, prefix: str = "model") -> Iterator[tuple[str, Any]]:
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from _leaves(value, f"{prefix}.{key}")
+    else:
+        yield prefix, list(config) if isinstance(config, tuple) else config
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal, or two paths of one class."""
+    return bool(a == b) or (isinstance(a, str) and isinstance(b, str) and "." in a and _named(a) is _named(b) is not None)
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name, None)
+    except ImportError:
+        return None
+
+
+def _short(value: Any) -> Any:
+    return value.rpartition(".")[2] if isinstance(value, str) else value

@@ -1,0 +1,37 @@
+"""What the command line says: one line for each cause, and the parts that are installed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from stn_lightning.plugins import Registry
+
+BOILERPLATE = re.compile(
+    r"Does not validate against|Subtypes:|Errors:|Given value|Parser key|Problem with given class_path|Expected a path but|"
+    r"Expected a <class 'NoneType'>|$"
+)
+NO_SUCH_NAME = re.compile(r"Expected a dot import path string: (\S+)")
+
+
+def installed(registries: Sequence[Registry]) -> str:
+    """The names of the installed plugins, a line a kind, from the metadata of their packages."""
+    return "\n".join(f"installed {registry.kind}s: {', '.join(registry) or 'none'}" for registry in registries)
+
+
+def cause(message: str, registries: Sequence[Registry]) -> str:
+    """The cause in a parser's message, in one line: the option, and what is wrong with its value.
+
+    Args:
+        message: jsonargparse's text, which lists what each accepted type has against the value.
+        registries: those whose names the option may hold.
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    reasons = [line for line in lines if not BOILERPLATE.match(line)]
+    for registry in registries:
+        for name in NO_SUCH_NAME.findall(message):
+            if keys and keys[-1].rpartition(".")[2] == registry.kind:
+                reasons = [registry.missing(name)]
+    where = f"--{'.'.join(keys)}: " if keys else ""
+    return where + ("; ".join(dict.fromkeys(reasons)) or " ".join(message.split()))

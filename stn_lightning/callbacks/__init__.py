@@ -1,0 +1,6 @@
+"""Lightning callbacks that show what spatial transformers do."""
+
+from stn_lightning.callbacks._best_and_last import BestAndLast, is_rank_zero
+from stn_lightning.callbacks._pictures import WarpPictures, panel
+
+__all__ = ["BestAndLast", "WarpPictures", "is_rank_zero", "panel"]

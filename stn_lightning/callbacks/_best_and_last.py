@@ -1,0 +1,50 @@
+"""Checkpoints of a run: the best and the last."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+def is_rank_zero() -> bool:
+    """Whether this process is the first, or the only one, of a run."""
+    return rank_zero_only(lambda: True)() is True
+
+
+class BestAndLast(ModelCheckpoint):
+    """Keeps ``best.ckpt``, by the lowest value of a metric, and ``last.ckpt``, written at the end of each epoch.
+
+    A run that is resumed goes on in a folder of its own; it takes the best checkpoint so far, and its score, along.
+
+    Args:
+        monitor: the metric; None keeps the newest as the best.
+    """
+
+    def __init__(self, monitor: str | None = "val/error") -> None:
+        super().__init__(
+            filename="best", monitor=monitor, save_last=True, save_on_train_epoch_end=True, enable_version_counter=False
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = Path(state_dict.get("best_model_path") or ".")
+        if self.dirpath and best.is_file() and best.parent.absolute() != Path(self.dirpath).absolute():
+            state_dict = self._moved(state_dict, best, Path(self.dirpath))
+        super().load_state_dict(state_dict)
+
+    @staticmethod
+    def _moved(state_dict: dict[str, Any], best: Path, folder: Path) -> dict[str, Any]:
+        copy = folder / best.name
+        if is_rank_zero():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(best, copy)
+        return state_dict | {
+            "dirpath": str(folder),
+            "best_model_path": str(copy),
+            "kth_best_model_path": str(copy),
+            "best_k_models": {str(copy): state_dict["best_model_score"]},
+            "last_model_path": "",
+        }

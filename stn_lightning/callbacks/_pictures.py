@@ -1,0 +1,102 @@
+"""What the spatial transformers look at, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from stn_lightning.geometry import normalised_to_pixel
+from stn_lightning.networks import Output
+from stn_lightning.spatial_transformer import Warped
+
+GAP = 4
+OUTLINE = (255, 80, 40)
+
+
+def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True) -> Tensor:
+    """One column an image: the input, the input with the outline of the sampling grid, and the output.
+
+    Args:
+        images: (B, C, H, W) in [0, 1], with 1 or 3 channels.
+        warped: what a spatial transformer made of them, or of a feature map of theirs.
+        side: height and width of each cell, in pixels.
+        plain_row: whether the first row, the input without outline, is shown.
+
+    Returns:
+        (3, H', W') uint8 picture.
+    """
+    inputs = _cells(images, side)
+    outlined = torch.stack([_with_outline(cell, grid) for cell, grid in zip(inputs, warped.grid.cpu(), strict=True)])
+    rows = [inputs, outlined, _cells(warped.output, side)]
+    return torch.cat([_row(row) for row in rows[0 if plain_row else 1 :]], dim=1)
+
+
+def _row(cells: Tensor) -> Tensor:
+    return torch.cat(list(F.pad(cells, (GAP // 2,) * 4, value=255)), dim=2)
+
+
+def _cells(images: Tensor, side: int) -> Tensor:
+    """(B, 3, side, side) uint8; other than 1 or 3 channels are averaged, and what leaves [0, 1] is rescaled to it."""
+    images = images.detach().float().cpu()
+    if images.shape[1] not in (1, 3):
+        images = images.mean(1, keepdim=True)
+    if images.min() < -0.01 or images.max() > 1.01:
+        low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+        images = (images - low) / (high - low).clamp(min=1e-6)
+    enlarged = F.interpolate(images.clamp(0, 1), size=(side, side), mode="nearest")
+    return (enlarged * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
+
+
+def _with_outline(cell: Tensor, grid: Tensor) -> Tensor:
+    """A cell (3, side, side) with the outline of a grid (H', W', 2)."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
+    finite = border[border.isfinite().all(1)]
+    picture = Image.fromarray(cell.permute(1, 2, 0).contiguous().numpy())
+    points = normalised_to_pixel(finite.clamp(-10, 10), cell.shape[1:])
+    ImageDraw.Draw(picture).line([(x, y) for x, y in points.tolist()], fill=OUTLINE, width=2)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+class WarpPictures(Callback):
+    """One TensorBoard picture per spatial transformer and validation: input, input with the sampling grid's outline, output.
+
+    It reads the ``Output`` that the validation step returns as ``output``; the tag is ``warp/NAME``.
+
+    Args:
+        num_images: columns of a picture.
+        side: height and width of each cell, in pixels.
+    """
+
+    def __init__(self, num_images: int = 12, side: int = 84) -> None:
+        if num_images < 1 or side < 1:
+            raise ValueError(f"expected num_images and side of at least 1, got {num_images=}, {side=}")
+        self.num_images = num_images
+        self.side = side
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Sequence[Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        output = outputs.get("output") if isinstance(outputs, Mapping) else None
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not isinstance(output, Output):
+            return
+        n = self.num_images
+        for logger in (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)):
+            for name, warped in output.warps.items():
+                first = Warped(*(part[:n] for part in warped))
+                picture = panel(batch[0][:n], first, self.side)
+                logger.experiment.add_image(f"warp/{name}", picture, trainer.global_step)

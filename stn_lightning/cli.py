@@ -1,0 +1,182 @@
+"""The command line: a LightningCLI whose parts come from the plugin registries."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
+from stn_lightning import __version__, localisations, samplers, transforms
+from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
+from stn_lightning._messages import cause, installed
+from stn_lightning.callbacks import BestAndLast, WarpPictures, is_rank_zero
+from stn_lightning.tasks import NonFiniteLossError, Task
+
+REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
+DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
+USER_ERRORS = (ValueError, OSError, ImportError, MisconfigurationException, NonFiniteLossError)
+
+
+class Parser(LightningArgumentParser):
+    """A parser that says in one line what is wrong, and names what is installed."""
+
+    lists_installed = False
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help, and where it lists the options of a model, what is installed."""
+        text = super().format_help(*args, **kwargs)
+        return f"{text}\n{installed(REGISTRIES)}\n" if self.lists_installed else text
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Ends the command with the cause."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sys.stderr.write(f"{self.prog.split(' [')[0]}: error: {cause(message, REGISTRIES)}\n")
+        self.exit(2)
+        raise AssertionError
+
+
+class CLI(LightningCLI):
+    """``stn fit|validate|test|predict``.
+
+    Unless the trainer's config says otherwise, a run logs to TensorBoard and CSV in a folder of its own, keeps its best and
+    its last checkpoint, and shows learning rates and what the spatial transformers look at.
+    """
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            Task,
+            LightningDataModule,
+            trainer_defaults={"default_root_dir": "runs"},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"description": "Spatial Transformer Networks.", "version": __version__},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    checkpoint: tuple[Path, dict[str, Any]] | None = None
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("data.input_shape", "model.init_args.input_shape", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        parser.set_defaults(DEFAULTS)
+        if isinstance(parser, Parser):
+            parser.lists_installed = True
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        super().parse_arguments(parser, args)
+        subcommand: str = self.config.subcommand
+        config = self.config[subcommand]
+        if config.ckpt_path is None:
+            return
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
+        file = Path(config.ckpt_path)
+        kept = read_hyper_parameters(file)
+        default = self._subcommand_parsers[subcommand].get_defaults().model.as_dict()
+        check_same_model(config.model.as_dict(), default, kept, file)
+        self.checkpoint = file, kept
+
+    def after_instantiate_classes(self) -> None:
+        if self.checkpoint is not None:
+            file, kept = self.checkpoint
+            check_same_data(tuple(self.datamodule.input_shape), self.datamodule.num_classes, kept, file)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self.config_init[self.subcommand].trainer
+        root = config.default_root_dir or "."
+        loggers = _as_list(config.logger)
+        if config.logger in (None, True):
+            loggers = _new_run(root) if not config.fast_dev_run else []
+            kwargs["logger"] = loggers or False
+        callbacks = _as_list(config.callbacks)
+        fits = self.subcommand == "fit"
+        if fits and config.callbacks is None and loggers:
+            callbacks += [LearningRateMonitor(), WarpPictures()]
+        if fits and config.enable_checkpointing is not False and not _any(callbacks, Checkpoint):
+            callbacks.append(BestAndLast(None if config.limit_val_batches == 0 else self.model.monitor))
+        if config.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
+            callbacks.append(TQDMProgressBar(refresh_rate=20))
+        return super().instantiate_trainer(**kwargs, callbacks=callbacks)
+
+
+def _new_run(root: str) -> list[Logger]:
+    """Loggers to a folder ``version_N`` that no other run has, not even one started at the same moment."""
+    version = _reserve(Path(root)) if is_rank_zero() else 0
+    return [
+        TensorBoardLogger(root, name="", version=version, default_hp_metric=False),
+        CSVLogger(root, name="", version=version),
+    ]
+
+
+def _reserve(root: Path) -> int:
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [int(p.name.removeprefix("version_")) for p in root.glob("version_*") if p.name[8:].isdigit()]
+    version = max(taken, default=-1) + 1
+    while True:
+        try:
+            (root / f"version_{version}").mkdir()
+        except FileExistsError:
+            version += 1
+        else:
+            return version
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return list(value)
+    return [] if value in (None, True, False) else [value]
+
+
+def _any(callbacks: list[Callback], kind: type) -> bool:
+    return any(isinstance(callback, kind) for callback in callbacks)
+
+
+def run(args: list[str] | None = None) -> None:
+    """Runs a command line; what a user can mend ends it with one line instead of a traceback.
+
+    Args:
+        args: the arguments; those of the process where None.
+
+    Raises:
+        SystemExit: with the cause, on a user's error. The environment variable ``STN_TRACEBACK=1`` raises the error itself.
+    """
+    _quiet()
+    try:
+        CLI(args)
+    except USER_ERRORS as e:
+        _end(e)
+    except RuntimeError as e:
+        if "loading state_dict" not in str(e):
+            raise
+        first, *rest = [line.strip() for line in str(e).splitlines()[1:]]
+        _end(e, f"the checkpoint does not fit the model: {first}{f' (and {len(rest)} more)' if rest else ''}")
+
+
+def _end(error: Exception, message: str | None = None) -> NoReturn:
+    if os.environ.get("STN_TRACEBACK"):
+        raise error
+    sys.exit(f"stn: error: {' '.join((message or str(error)).split())} (STN_TRACEBACK=1 shows where)")
+
+
+def _quiet() -> None:
+    """Silences what a user can do nothing about."""
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/21396: a deprecation inside Lightning
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # the folder of a run is reserved before the loggers see it, and holds nothing of another run
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements

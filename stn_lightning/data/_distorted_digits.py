@@ -1,0 +1,137 @@
+"""Distorted handwritten digits."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, get_args
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, derived_seed
+from stn_lightning.data._sources import Digits, download_mnist, read_embedded_digits, read_mnist
+from stn_lightning.distortions import Distortion, Recipe, recipe
+
+Source = Literal["digits", "mnist"]
+SIDE = 28
+CHUNK = 1000
+STREAM = {"validation": 1, "test": 2}
+
+
+class DistortedDigits(LightningDataModule):
+    """Handwritten digits, distorted (the distorted MNIST of Jaderberg et al. 2015, section 4.1).
+
+    Training images are distorted anew at every step, in batches, on the training device; validation and test images once.
+    Images are (B, 1, H, W) in [0, 1], the background 0.
+
+    Args:
+        source: ``digits``, scikit-learn's embedded 8x8 digits drawn at 28x28 (1,347 for training and validation, 450 for
+            test); or ``mnist`` (60,000 and 10,000).
+        distortion: the set's name in the paper: ``R`` (rotated), ``RTS`` (rotated, scaled, translated) or ``none``; or any
+            distortion.
+        root: folder of MNIST: the files lie in ``root/MNIST/raw``.
+        download: fetch MNIST where it is missing.
+        batch_size: images in a batch of one process.
+        num_validation: training images held out for validation; None for 5,000 of MNIST, 200 of the embedded digits.
+        seed: of the order and distortion of training images; None for that of ``seed_everything``, or 0.
+        evaluation_seed: of the choice of validation images, and of the distortion of validation and test images: the same for
+            everybody with the same number.
+
+    Raises:
+        ValueError: for an argument out of range; at setup, for a file that is not MNIST.
+        FileNotFoundError: at setup, if MNIST is not there.
+    """
+
+    def __init__(
+        self,
+        source: Source = "digits",
+        distortion: Recipe | Distortion = "R",
+        root: str = "data",
+        download: bool = False,
+        batch_size: int = 256,
+        num_validation: int | None = None,
+        seed: int | None = None,
+        evaluation_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if source not in get_args(Source):
+            raise ValueError(f"expected source one of {', '.join(get_args(Source))}; got {source!r}")
+        if isinstance(distortion, str) and distortion not in get_args(Recipe):
+            raise ValueError(f"expected distortion one of {', '.join(get_args(Recipe))}, or a Distortion; got {distortion!r}")
+        if batch_size < 1:
+            raise ValueError(f"expected batch_size of at least 1, got {batch_size}")
+        self.source = source
+        self.distortion = recipe(distortion) if isinstance(distortion, str) else distortion
+        self.root = root
+        self.download = download
+        self.batch_size = batch_size
+        self.num_validation = num_validation if num_validation is not None else {"digits": 200, "mnist": 5000}[source]
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.evaluation_seed = evaluation_seed
+        self._sets: dict[str, Digits] = {}
+        self._distorted: dict[str, Digits] = {}
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return (1, *self.distortion.output_size((SIDE, SIDE)))
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return 10
+
+    def prepare_data(self) -> None:
+        if self.source == "mnist" and self.download:
+            download_mnist(self.root)
+
+    def setup(self, stage: str | None = None) -> None:
+        if self._sets:
+            return
+        splits = read_embedded_digits() if self.source == "digits" else read_mnist(self.root)
+        images, targets = splits["train"]
+        if not 0 < self.num_validation < len(targets):
+            raise ValueError(f"expected num_validation above 0 and below {len(targets)}, got {self.num_validation}")
+        generator = torch.Generator().manual_seed(derived_seed(self.evaluation_seed))
+        held_out, kept = torch.randperm(len(targets), generator=generator).tensor_split([self.num_validation])
+        self._sets = {
+            "train": Digits(images[kept], targets[kept]),
+            "validation": Digits(images[held_out], targets[held_out]),
+            "test": splits["test"],
+        }
+
+    def train_dataloader(self) -> TrainingBatches:
+        return TrainingBatches(*self._sets["train"], self.batch_size, self.seed, *self._place())
+
+    def val_dataloader(self) -> EvaluationBatches:
+        return self._evaluation("validation")
+
+    def test_dataloader(self) -> EvaluationBatches:
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> EvaluationBatches:
+        return self._evaluation("test")
+
+    def _evaluation(self, split: str) -> EvaluationBatches:
+        if split not in self._distorted:
+            digits = self._sets[split]
+            generator = torch.Generator().manual_seed(derived_seed(self.evaluation_seed, STREAM[split]))
+            chunks = [self.distortion(scaled(chunk), generator) for chunk in torch.split(digits.images, CHUNK)]
+            self._distorted[split] = Digits(torch.cat(chunks), digits.targets)
+        return EvaluationBatches(*self._distorted[split], self.batch_size, *self._place())
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Distorts a training batch, on the device where it now lies."""
+        if not isinstance(batch, Raw):
+            return batch
+        generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
+        return self.distortion(scaled(batch.image), generator), batch.target
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images of uint8 as float32 in [0, 1]."""
+    return images.float() / 255

@@ -1,0 +1,76 @@
+"""The coordinate contract as pure functions.
+
+Convention:
+    - Points are (x, y[, z]); sizes are (H, W) or (D, H, W). The last size belongs to x.
+    - Normalised coordinates span the image by [-1, 1]. With ``align_corners=False`` -1 and 1 are the outer edges of the corner
+      pixels, with ``align_corners=True`` their centres.
+    - A transform maps target (output) to source (input) coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def pixel_to_normalised(pixel: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Normalised coordinates of pixel coordinates (0 is the centre of the first pixel).
+
+    Args:
+        pixel: (..., ndim) points, (x, y[, z]).
+        size: (H, W) or (D, H, W) of the image.
+        align_corners: whether -1 and 1 are the centres of the corner pixels. At size 1 the coordinate is then 0.
+
+    Returns:
+        (..., ndim) points; [-1, 1] inside the image.
+    """
+    extent = torch.tensor(list(size)[::-1], dtype=pixel.dtype, device=pixel.device)
+    if align_corners:
+        return torch.where(extent > 1, 2 * pixel / (extent - 1).clamp(min=1) - 1, 0.0)
+    return (2 * pixel + 1) / extent - 1
+
+
+def normalised_to_pixel(points: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Pixel coordinates (0 is the centre of the first pixel) of normalised coordinates.
+
+    Args:
+        points: (..., ndim) points, (x, y[, z]).
+        size: (H, W) or (D, H, W) of the image.
+        align_corners: whether -1 and 1 are the centres of the corner pixels.
+
+    Returns:
+        (..., ndim) points in pixels; [-0.5, size - 0.5] inside the image, [0, size - 1] with ``align_corners``.
+    """
+    extent = torch.tensor(list(size)[::-1], dtype=points.dtype, device=points.device)
+    if align_corners:
+        return (points + 1) / 2 * (extent - 1)
+    return ((points + 1) * extent - 1) / 2
+
+
+def regular_points(size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Normalised coordinates of the pixel centres, row by row.
+
+    Args:
+        size: (H, W) or (D, H, W).
+        align_corners: whether -1 and 1 are the centres of the corner pixels.
+
+    Returns:
+        (N, ndim) points (x, y[, z]) in float64 on the CPU; N is the product of ``size``.
+    """
+    axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
+    pixel = torch.stack([axis.reshape(-1) for axis in reversed(axes)], dim=-1)
+    return pixel_to_normalised(pixel, size, align_corners)
+
+
+def homogeneous(points: Tensor) -> Tensor:
+    """Points with a last coordinate of one.
+
+    Args:
+        points: (..., ndim) points.
+
+    Returns:
+        (..., ndim + 1) points.
+    """
+    return torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)

@@ -1,0 +1,20 @@
+"""Localisation nets: feature map to theta.
+
+The nets are plugins: ``registry["conv"]``, ``stn_lightning.localisations.conv``, ``--model.localisation=conv``.
+"""
+
+from typing import Any
+
+from stn_lightning.localisations._conv import Convolutional
+from stn_lightning.localisations._fc import FullyConnected
+from stn_lightning.localisations._localisation import Localisation, Regression
+from stn_lightning.plugins import Registry
+
+registry = Localisation.registry = Registry("stn_lightning.localisations", Localisation)
+
+
+def __getattr__(name: str) -> Any:
+    return registry.resolve(name)
+
+
+__all__ = ["Convolutional", "FullyConnected", "Localisation", "Regression", "registry"]

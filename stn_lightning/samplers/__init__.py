@@ -1,0 +1,21 @@
+"""Samplers: feature map and grid to warped feature map.
+
+The samplers are plugins: ``registry["bilinear"]``, ``stn_lightning.samplers.bilinear``, ``--model.sampler=bilinear``.
+"""
+
+from typing import Any
+
+from stn_lightning.plugins import Registry
+from stn_lightning.samplers._bicubic import Bicubic
+from stn_lightning.samplers._bilinear import Bilinear
+from stn_lightning.samplers._nearest import Nearest
+from stn_lightning.samplers._sampler import Sampler
+
+registry = Sampler.registry = Registry("stn_lightning.samplers", Sampler)
+
+
+def __getattr__(name: str) -> Any:
+    return registry.resolve(name)
+
+
+__all__ = ["Bicubic", "Bilinear", "Nearest", "Sampler", "registry"]

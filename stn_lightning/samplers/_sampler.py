@@ -1,0 +1,76 @@
+"""The contract of a sampler."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from stn_lightning.component import Component
+
+PaddingMode = Literal["zeros", "border", "reflection"]
+
+
+class Sampler(Component, ABC):
+    """Reads a feature map at the points of a grid. A subclass gives ``sample``.
+
+    Convention:
+        Grid points are normalised (x, y[, z]) of the input: [-1, 1] spans it.
+
+    Args:
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+
+    Attributes:
+        ndim: dimensions of the space, 2 or 3.
+
+    Raises:
+        ValueError: for an unknown ``padding_mode``.
+    """
+
+    ndim: ClassVar[int] = 2
+
+    def __init__(self, padding_mode: PaddingMode = "zeros") -> None:
+        super().__init__()
+        if padding_mode not in get_args(PaddingMode):
+            raise ValueError(f"expected padding_mode one of {', '.join(get_args(PaddingMode))}; got {padding_mode!r}")
+        self.padding_mode = padding_mode
+
+    def forward(self, input: Tensor, grid: Tensor, align_corners: bool = False) -> Tensor:
+        """The input at the points of the grid.
+
+        Args:
+            input: (B, C, H, W) or (B, C, D, H, W) feature map, floating point.
+            grid: (B, H', W', 2) or (B, D', H', W', 3) normalised points, float32 or float64.
+            align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
+
+        Returns:
+            (B, C, *grid size), of the input's dtype. Half-precision features are read in the grid's precision.
+
+        Raises:
+            ValueError: for another rank, size or dtype.
+        """
+        self._check(input, grid)
+        exact = torch.promote_types(input.dtype, grid.dtype)
+        return self.sample(input.to(exact), grid.to(exact), align_corners).to(input.dtype)
+
+    @abstractmethod
+    def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+        """``forward`` on checked arguments of one dtype, float32 or float64."""
+
+    def _check(self, input: Tensor, grid: Tensor) -> None:
+        name = type(self).__name__
+        sizes = "H, W" if self.ndim == 2 else "D, H, W"
+        if input.ndim != self.ndim + 2 or 0 in input.shape[2:]:
+            raise ValueError(f"{name}: expected input of shape (B, C, {sizes}), got {tuple(input.shape)}")
+        if grid.ndim != self.ndim + 2 or grid.shape[-1] != self.ndim:
+            raise ValueError(f"{name}: expected grid of shape (B, {sizes}, {self.ndim}), got {tuple(grid.shape)}")
+        if grid.shape[0] != input.shape[0]:
+            raise ValueError(f"{name}: expected a grid for each of {input.shape[0]} inputs, got {grid.shape[0]}")
+        if not input.is_floating_point():
+            raise ValueError(f"{name}: expected a floating-point input, got {input.dtype}")
+        if grid.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"{name}: expected a grid in float32 or float64 (half precision is off by pixels), got {grid.dtype}"
+            )

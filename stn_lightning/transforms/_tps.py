@@ -1,0 +1,100 @@
+"""Thin plate spline transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stn_lightning.geometry import homogeneous, regular_points
+from stn_lightning.transforms._linear import LinearTransform
+
+
+class ThinPlateSpline(LinearTransform):
+    """Thin plate spline (Bookstein 1989), given by where its control points go.
+
+    The map ``f(p) = A p + b + sum_k w_k U(|p - c_k|)``, ``U(r) = r^2 log r``, of least bending energy with
+    ``f(c_k) = theta_k``. The inverse of its linear system and U fold into one constant basis, so that no sample needs a solve,
+    and one set of weights serves any output size.
+
+    Convention:
+        theta = (x1, y1, x2, y2, ...): the source position of each control point, row by row; the control points are target
+        points. Normalised coordinates, float32 numbers; identity: the control points themselves.
+
+    Args:
+        grid_size: control points per side, or (rows, columns), on a regular lattice over [-1, 1]; at least 2 each.
+        control_points: (x, y) of free control points instead of a lattice: at least 3, distinct, not all on one line.
+        regularisation: 0 interpolates the control points; above, the map bends less and passes them by
+            (the smoothing parameter of scipy's RBFInterpolator).
+        learn_basis: learn the basis too, see ``LinearTransform``.
+        basis_size: (H, W) of the output at which it is learned.
+
+    Raises:
+        ValueError: for control points that determine no spline, or a negative ``regularisation``.
+    """
+
+    def __init__(
+        self,
+        grid_size: int | tuple[int, int] = 4,
+        control_points: Sequence[Sequence[float]] | None = None,
+        regularisation: float = 0.0,
+        learn_basis: bool = False,
+        basis_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(learn_basis, basis_size)
+        if not regularisation >= 0:
+            raise ValueError(f"expected regularisation of at least 0, got {regularisation}")
+        centres = _lattice(grid_size) if control_points is None else _free_points(control_points)
+        centres = centres.astype(np.float32).astype(np.float64)  # so that the identity is exact in either precision
+        self.num_params = centres.size
+        self._centres = centres
+        self._weights = _weights_by_position(centres, regularisation)
+        self._add_learned_basis(len(centres))
+
+    def identity(self) -> Tensor:
+        return torch.from_numpy(self._centres.astype(np.float32)).reshape(-1)
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        return theta.view(theta.shape[0], -1, 2).transpose(1, 2)
+
+    def basis(self, xy: Tensor) -> Tensor:
+        centres = torch.from_numpy(self._centres).to(xy)
+        squared = (xy[:, None] - centres).square().sum(-1)
+        radial = torch.special.xlogy(squared, squared) / 2  # r^2 log r, and 0 at r = 0
+        return (torch.cat([radial, homogeneous(xy)], dim=1) @ torch.from_numpy(self._weights).to(xy)).T
+
+
+Array = npt.NDArray[np.float64]
+
+
+def _lattice(grid_size: int | tuple[int, int]) -> Array:
+    size = (grid_size, grid_size) if isinstance(grid_size, int) else tuple(grid_size)
+    if len(size) != 2 or min(size) < 2:
+        raise ValueError(f"expected grid_size of at least 2 control points per side, got {grid_size}")
+    return regular_points(size, align_corners=True).numpy()
+
+
+def _free_points(control_points: Sequence[Sequence[float]]) -> Array:
+    points = np.asarray(control_points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+        raise ValueError(f"expected control_points as at least 3 pairs (x, y), got an array of shape {points.shape}")
+    if len(np.unique(points, axis=0)) < len(points):
+        raise ValueError("expected distinct control_points, got one twice")
+    if np.linalg.matrix_rank(points - points.mean(axis=0)) < 2:
+        raise ValueError("expected control_points that are not all on one line")
+    return points
+
+
+def _weights_by_position(centres: Array, regularisation: float) -> Array:
+    """(K + 3, K): the radial weights and affine part of the spline, linear in the source positions of its centres."""
+    count = len(centres)
+    squared = np.square(centres[:, None] - centres).sum(axis=-1)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = squared * np.log(np.where(squared > 0, squared, 1.0)) / 2
+    system[:count, :count] += regularisation * np.eye(count)
+    system[:count, count:] = np.concatenate([centres, np.ones((count, 1))], axis=1)
+    system[count:, :count] = system[:count, count:].T
+    return np.asarray(np.linalg.inv(system)[:, :count], dtype=np.float64)
