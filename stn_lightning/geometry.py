@@ -10,9 +10,31 @@ Convention:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import torch
 from torch import Tensor
+
+
+def checked_size(size: object, ndim: int, name: str) -> tuple[int, ...]:
+    """A size as a tuple of positive integers.
+
+    Args:
+        size: what should be (H, W) or (D, H, W).
+        ndim: how many integers it should have.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        sizes = tuple(index(n) for n in size)  # type: ignore[attr-defined]
+    except TypeError:
+        sizes = ()
+    if len(sizes) != ndim or min(sizes) < 1:
+        names = "(H, W)" if ndim == 2 else "(D, H, W)"
+        raise ValueError(f"{name}: expected {ndim} positive integers {names}, got {size}")
+    return sizes
 
 
 def pixel_to_normalised(pixel: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from stn_lightning.geometry import checked_size
 from stn_lightning.localisations import Localisation
 from stn_lightning.samplers import Sampler
 from stn_lightning.transforms import Transform
@@ -38,10 +39,10 @@ class _Layer(nn.Module):
         align_corners: bool,
     ) -> None:
         super().__init__()
-        _check_parts(nets, transform, sampler, output_size)
+        _check_parts(nets, transform, sampler)
         self.transform = transform
         self.sampler = sampler
-        self.output_size = tuple(output_size) if output_size is not None else None
+        self.output_size = checked_size(output_size, transform.ndim, "output_size") if output_size is not None else None
         self.align_corners = align_corners
 
     def warp(self, x: Tensor, theta: Tensor) -> Warped:
@@ -119,7 +120,7 @@ class ParallelSpatialTransformers(_Layer):
         output_size: Sequence[int] | None = None,
         align_corners: bool = False,
     ) -> None:
-        nets = [localisation] if isinstance(localisation, nn.Module) else list(localisation)
+        nets = list(localisation) if isinstance(localisation, Sequence) else [localisation]
         super().__init__(nets, transform, sampler, output_size, align_corners)
         self.localisations = nn.ModuleList(nets)
 
@@ -135,9 +136,7 @@ class ParallelSpatialTransformers(_Layer):
         return tuple(self.warp(x, theta) for net in self.localisations for theta in net(x).unbind(1))
 
 
-def _check_parts(
-    nets: Sequence[Localisation], transform: Transform, sampler: Sampler, output_size: Sequence[int] | None
-) -> None:
+def _check_parts(nets: Sequence[Localisation], transform: Transform, sampler: Sampler) -> None:
     parts = [("transform", transform, Transform), ("sampler", sampler, Sampler)]
     for name, part, kind in [*(("localisation", net, Localisation) for net in nets), *parts]:
         if not isinstance(part, kind):
@@ -154,5 +153,3 @@ def _check_parts(
             raise ValueError(
                 f"expected parts of one ndim, got localisation {net.ndim}, transform {transform.ndim}, sampler {sampler.ndim}"
             )
-    if output_size is not None and (len(output_size) != transform.ndim or min(output_size) < 1):
-        raise ValueError(f"expected output_size of {transform.ndim} positive integers, got {tuple(output_size)}")

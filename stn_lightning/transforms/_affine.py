@@ -27,7 +27,7 @@ class Affine(LinearMatrixTransform):
         return torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
 
     def coefficients(self, theta: Tensor) -> Tensor:
-        return theta.view(-1, 2, 3)
+        return theta.view(theta.shape[0], 2, 3)
 
     def from_matrix(self, matrix: Tensor) -> Tensor:
         return matrix[:, :2].flatten(1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stn_lightning.geometry import regular_points
+from stn_lightning.geometry import checked_size, regular_points
 from stn_lightning.transforms._constants import frozen
 from stn_lightning.transforms._product import linear_forms
 from stn_lightning.transforms._transform import Transform
@@ -35,9 +35,7 @@ class LinearTransform(Transform):
         super().__init__()
         if learn_basis != (basis_size is not None):
             raise ValueError(f"expected basis_size with learn_basis, and only then; got {learn_basis=}, {basis_size=}")
-        if basis_size is not None and (len(basis_size) != self.ndim or min(basis_size) < 1):
-            raise ValueError(f"expected basis_size of {self.ndim} positive integers, got {basis_size}")
-        self.basis_size = tuple(basis_size) if basis_size is not None else None
+        self.basis_size = checked_size(basis_size, self.ndim, "basis_size") if basis_size is not None else None
         self.learned_basis: nn.Parameter | None = None
 
     def _add_learned_basis(self, num_functions: int) -> None:
@@ -82,7 +80,8 @@ class LinearTransform(Transform):
         if theta.device.type == "cpu" and coefficients.shape[2] <= self.ndim + 1:
             # interleaved: the GEMM writes (x, y) pairs, and adds the base as its bias
             pairs, base, anchor = self._interleaved(*where)
-            return torch.addmm(base, (coefficients - anchor).flatten(1), pairs).view(theta.shape[0], -1, self.ndim)
+            grid = torch.addmm(base, (coefficients - anchor).flatten(1), pairs)
+            return grid.view(theta.shape[0], base.shape[0] // self.ndim, self.ndim)
         # planar: the base is a further ndim basis functions with coefficient one
         planes, _, anchor = self._planar(*where)
         unit = torch.eye(self.ndim, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], -1, -1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stn_lightning.geometry import homogeneous
 from stn_lightning.transforms._linear import LinearTransform
+from stn_lightning.transforms._product import without_autocast
 from stn_lightning.transforms._transform import Transform
 
 
@@ -43,8 +44,12 @@ class MatrixTransform(Transform):
 
         Returns:
             (B, P).
+
+        Raises:
+            ValueError: if the family is not closed under composition, or its basis is learned.
         """
-        return self.from_matrix(self.matrix(outer) @ self.matrix(inner))
+        with without_autocast(outer.device.type):
+            return self.from_matrix(self._exact_matrix(outer) @ self._exact_matrix(inner))
 
     def inverse(self, theta: Tensor) -> Tensor:
         """Theta of the inverse map, (B, P).
@@ -54,8 +59,13 @@ class MatrixTransform(Transform):
 
         Raises:
             torch.linalg.LinAlgError: if a matrix is singular.
+            ValueError: if the family is not closed under inversion, or its basis is learned.
         """
-        return self.from_matrix(torch.linalg.inv(self.matrix(theta)))
+        with without_autocast(theta.device.type):
+            return self.from_matrix(torch.linalg.inv(self._exact_matrix(theta)))
+
+    def _exact_matrix(self, theta: Tensor) -> Tensor:
+        return self.matrix(theta)
 
 
 class LinearMatrixTransform(LinearTransform, MatrixTransform):
@@ -67,6 +77,11 @@ class LinearMatrixTransform(LinearTransform, MatrixTransform):
 
     def basis(self, xy: Tensor) -> Tensor:
         return homogeneous(xy).T
+
+    def _exact_matrix(self, theta: Tensor) -> Tensor:
+        if self.learned_basis is not None:
+            raise ValueError("transforms with a learned basis are no matrices: expected learn_basis=False")
+        return self.matrix(theta)
 
     def matrix(self, theta: Tensor) -> Tensor:
         theta = theta if theta.dtype == torch.float64 else theta.float()

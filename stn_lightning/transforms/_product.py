@@ -6,10 +6,19 @@ would break ``torch.compile(fullgraph=True)``: small bases are summed by broadca
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 BROADCAST_AT_MOST = 8
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[None]:
+    """A context in which products keep the dtype of their factors: bfloat16 coordinates are wrong by pixels."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def linear_forms(coefficients: Tensor, basis: Tensor) -> Tensor:
@@ -25,7 +34,8 @@ def linear_forms(coefficients: Tensor, basis: Tensor) -> Tensor:
     batch, forms, terms = coefficients.shape
     if basis.device.type == "cpu" or basis.dtype == torch.float64:
         # one GEMM: a batched product of skinny matrices is an order of magnitude slower
-        return (coefficients.reshape(batch * forms, terms) @ basis).view(batch, forms, -1)
+        with without_autocast(basis.device.type):
+            return (coefficients.reshape(batch * forms, terms) @ basis).view(batch, forms, basis.shape[1])
     if terms <= BROADCAST_AT_MOST or basis.device.type == "mps":  # mps has no float64
         total = coefficients[..., :1] * basis[0]
         for k in range(1, terms):

@@ -30,16 +30,13 @@ class Projective(MatrixTransform):
 
     def matrix(self, theta: Tensor) -> Tensor:
         theta = theta if theta.dtype == torch.float64 else theta.float()
-        return torch.cat([theta, torch.ones_like(theta[:, :1])], dim=1).view(-1, 3, 3)
+        return torch.cat([theta, torch.ones_like(theta[:, :1])], dim=1).view(theta.shape[0], 3, 3)
 
     def from_matrix(self, matrix: Tensor) -> Tensor:
         return (matrix / matrix[:, 2:, 2:]).flatten(1)[:, :8]
 
     def points(self, theta: Tensor, xy: Tensor) -> Tensor:
-        one = homogeneous(xy).T
-        displacement = self.matrix(theta) - torch.eye(3, dtype=theta.dtype, device=theta.device)
-        forms = linear_forms(displacement, one) + one
+        forms = linear_forms(self.matrix(theta), homogeneous(xy).T)
         bottom = forms[:, 2:]
-        safe = torch.full_like(bottom, NEAREST_TO_HORIZON).copysign(bottom)
-        bottom = torch.where(bottom.abs() < NEAREST_TO_HORIZON, safe, bottom)
+        bottom = torch.where(bottom.abs() < NEAREST_TO_HORIZON, NEAREST_TO_HORIZON, bottom)
         return (forms[:, :2] / bottom).transpose(1, 2)

@@ -48,7 +48,6 @@ class ThinPlateSpline(LinearTransform):
         if not regularisation >= 0:
             raise ValueError(f"expected regularisation of at least 0, got {regularisation}")
         centres = _lattice(grid_size) if control_points is None else _free_points(control_points)
-        centres = centres.astype(np.float32).astype(np.float64)  # so that the identity is exact in either precision
         self.num_params = centres.size
         self._centres = centres
         self._weights = _weights_by_position(centres, regularisation)
@@ -58,7 +57,7 @@ class ThinPlateSpline(LinearTransform):
         return torch.from_numpy(self._centres.astype(np.float32)).reshape(-1)
 
     def coefficients(self, theta: Tensor) -> Tensor:
-        return theta.view(theta.shape[0], -1, 2).transpose(1, 2)
+        return theta.view(theta.shape[0], self.num_params // 2, 2).transpose(1, 2)
 
     def basis(self, xy: Tensor) -> Tensor:
         centres = torch.from_numpy(self._centres).to(xy)
@@ -74,18 +73,25 @@ def _lattice(grid_size: int | tuple[int, int]) -> Array:
     size = (grid_size, grid_size) if isinstance(grid_size, int) else tuple(grid_size)
     if len(size) != 2 or min(size) < 2:
         raise ValueError(f"expected grid_size of at least 2 control points per side, got {grid_size}")
-    return regular_points(size, align_corners=True).numpy()
+    return _as_float32(regular_points(size, align_corners=True).numpy())
 
 
 def _free_points(control_points: Sequence[Sequence[float]]) -> Array:
-    points = np.asarray(control_points, dtype=np.float64)
+    points = _as_float32(control_points)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
         raise ValueError(f"expected control_points as at least 3 pairs (x, y), got an array of shape {points.shape}")
+    if not np.isfinite(points).all():
+        raise ValueError(f"expected finite control_points, got {points.tolist()}")
     if len(np.unique(points, axis=0)) < len(points):
-        raise ValueError("expected distinct control_points, got one twice")
+        raise ValueError("expected distinct control_points (as float32), got one twice")
     if np.linalg.matrix_rank(points - points.mean(axis=0)) < 2:
         raise ValueError("expected control_points that are not all on one line")
     return points
+
+
+def _as_float32(points: object) -> Array:
+    """Float32 numbers, in float64: the identity is then exact in either precision."""
+    return np.asarray(points, dtype=np.float32).astype(np.float64)
 
 
 def _weights_by_position(centres: Array, regularisation: float) -> Array:

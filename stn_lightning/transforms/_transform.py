@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from stn_lightning.component import Component
-from stn_lightning.geometry import regular_points
+from stn_lightning.geometry import checked_size, regular_points
 from stn_lightning.transforms._constants import Constants, frozen
+from stn_lightning.transforms._product import without_autocast
 
 
 class Transform(Component, ABC):
@@ -95,15 +95,4 @@ class Transform(Component, ABC):
             raise ValueError(f"{name}: expected theta of shape (B, {self.num_params}), got {tuple(theta.shape)}")
         if not theta.is_floating_point():
             raise ValueError(f"{name}: expected a floating-point theta, got {theta.dtype}")
-        sizes = tuple(int(n) for n in size)
-        if len(sizes) != self.ndim or min(sizes) < 1:
-            names = "(H, W)" if self.ndim == 2 else "(D, H, W)"
-            raise ValueError(f"{name}: expected size {names} of positive integers, got {sizes}")
-        return sizes
-
-
-def without_autocast(device_type: str) -> AbstractContextManager[None]:
-    """A context in which products keep the dtype of their factors: bfloat16 coordinates are wrong by pixels."""
-    if torch.is_autocast_enabled(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()
+        return checked_size(size, self.ndim, f"{name}, output size")
