@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import BasePredictionWriter, Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
@@ -19,7 +19,7 @@ import stn_lightning.data  # noqa: F401  (its classes are known by their short n
 from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
 from stn_lightning._messages import cause, installed
-from stn_lightning.callbacks import BestAndLast, WarpPictures, is_rank_zero
+from stn_lightning.callbacks import BestAndLast, PredictionTable, WarpPictures, is_rank_zero
 from stn_lightning.tasks import NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
@@ -108,6 +108,8 @@ class CLI(LightningCLI):
             callbacks += [LearningRateMonitor(), WarpPictures()]
         if fits and config.enable_checkpointing is not False and not _any(callbacks, Checkpoint):
             callbacks.append(BestAndLast(None if config.limit_val_batches == 0 else self.model.monitor))
+        if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):
+            callbacks.append(PredictionTable())
         if config.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
             callbacks.append(TQDMProgressBar(refresh_rate=20))
         return super().instantiate_trainer(**kwargs, callbacks=callbacks)
@@ -178,5 +180,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # the folder of a run is reserved before the loggers see it, and holds nothing of another run
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    # the batches are no DataLoader; PredictionTable knows which image is which
+    warnings.filterwarnings("ignore", message="Couldn't infer the batch indices")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements

@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from torch import Tensor, nn
 
 from stn_lightning.plugins import Registry
@@ -61,6 +62,8 @@ def plain(value: Any) -> Any:
     Raises:
         ValueError: if ``value`` has no such form.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Component):

@@ -2,5 +2,6 @@
 
 from stn_lightning.callbacks._best_and_last import BestAndLast, is_rank_zero
 from stn_lightning.callbacks._pictures import WarpPictures, panel
+from stn_lightning.callbacks._predictions import PredictionTable
 
-__all__ = ["BestAndLast", "WarpPictures", "is_rank_zero", "panel"]
+__all__ = ["BestAndLast", "PredictionTable", "WarpPictures", "is_rank_zero", "panel"]

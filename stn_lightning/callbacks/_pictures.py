@@ -76,7 +76,7 @@ class WarpPictures(Callback):
         side: height and width of each cell, in pixels.
     """
 
-    def __init__(self, num_images: int = 12, side: int = 84) -> None:
+    def __init__(self, num_images: int = 8, side: int = 84) -> None:
         if num_images < 1 or side < 1:
             raise ValueError(f"expected num_images and side of at least 1, got {num_images=}, {side=}")
         self.num_images = num_images

@@ -28,8 +28,8 @@ class DistortedDigits(LightningDataModule):
     Args:
         source: ``digits``, scikit-learn's embedded 8x8 digits drawn at 28x28 (1,347 for training and validation, 450 for
             test); or ``mnist`` (60,000 and 10,000).
-        distortion: the set's name in the paper: ``R`` (rotated), ``RTS`` (rotated, scaled, translated) or ``none``; or any
-            distortion.
+        distortion: the set's name in the paper: ``R`` (rotated), ``RTS`` (rotated, scaled, translated), ``P`` (projective),
+            ``E`` (elastic), ``TC`` (translated, cluttered) or ``none``; or any distortion.
         root: folder of MNIST: the files lie in ``root/MNIST/raw``.
         download: fetch MNIST where it is missing.
         batch_size: images in a batch of one process.

@@ -1,14 +1,20 @@
 """Batched random distortions of images, on any device, built from our own transforms and samplers."""
 
 from stn_lightning.distortions._affine_parts import RandomPlacement, RandomRotation, RandomScale
+from stn_lightning.distortions._clutter import RandomClutter
 from stn_lightning.distortions._compose import Compose
 from stn_lightning.distortions._distortion import Distortion, MatrixDistortion
+from stn_lightning.distortions._elastic import RandomElastic
+from stn_lightning.distortions._perspective import RandomPerspective
 from stn_lightning.distortions._recipes import Recipe, recipe
 
 __all__ = [
     "Compose",
     "Distortion",
     "MatrixDistortion",
+    "RandomClutter",
+    "RandomElastic",
+    "RandomPerspective",
     "RandomPlacement",
     "RandomRotation",
     "RandomScale",

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from stn_lightning.distortions._distortion import MatrixDistortion, uniform
+from stn_lightning.distortions._distortion import MatrixDistortion, Size, uniform
 
 
 class RandomRotation(MatrixDistortion):
@@ -23,9 +23,7 @@ class RandomRotation(MatrixDistortion):
             raise ValueError(f"expected degrees of at least 0, got {degrees}")
         self.degrees = degrees
 
-    def extend(
-        self, matrix: Tensor, source: tuple[int, int], target: tuple[int, int], generator: torch.Generator | None
-    ) -> Tensor:
+    def extend(self, matrix: Tensor, source: Size, target: Size, generator: torch.Generator | None) -> Tensor:
         angle = uniform(len(matrix), -math.radians(self.degrees), math.radians(self.degrees), matrix, generator)
         cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
         step = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], dim=1).view(-1, 3, 3)
@@ -46,9 +44,7 @@ class RandomScale(MatrixDistortion):
             raise ValueError(f"expected 0 < low <= high, got {low=}, {high=}")
         self.low, self.high = low, high
 
-    def extend(
-        self, matrix: Tensor, source: tuple[int, int], target: tuple[int, int], generator: torch.Generator | None
-    ) -> Tensor:
+    def extend(self, matrix: Tensor, source: Size, target: Size, generator: torch.Generator | None) -> Tensor:
         inverse = 1 / uniform(len(matrix), self.low, self.high, matrix, generator)
         return matrix @ torch.diag_embed(torch.stack([inverse, inverse, torch.ones_like(inverse)], dim=1))
 
@@ -69,17 +65,15 @@ class RandomPlacement(MatrixDistortion):
             raise ValueError(f"expected size of at least 1 pixel, got {size}")
         self.size = size
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Size) -> Size:
         return self.size, self.size
 
-    def extend(
-        self, matrix: Tensor, source: tuple[int, int], target: tuple[int, int], generator: torch.Generator | None
-    ) -> Tensor:
+    def extend(self, matrix: Tensor, source: Size, target: Size, generator: torch.Generator | None) -> Tensor:
         scale = 1 / torch.linalg.det(matrix).sqrt()
         shift = [
             uniform(len(matrix), -1, 1, matrix, generator) * ((canvas - scale * side) / 2).clamp(min=0)
             for side, canvas in ((source[1], target[1]), (source[0], target[0]))
         ]
-        step = torch.eye(3, device=matrix.device).repeat(len(matrix), 1, 1)
+        step = torch.eye(3, device=matrix.device, dtype=matrix.dtype).repeat(len(matrix), 1, 1)
         step[:, :2, 2] = -torch.stack(shift, dim=1)
         return matrix @ step

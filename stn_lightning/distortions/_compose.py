@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-from stn_lightning.distortions._distortion import Distortion, MatrixDistortion, warp_once
+from stn_lightning.distortions._distortion import Distortion, MatrixDistortion, Size, warp_once
+from stn_lightning.distortions._elastic import RandomElastic
 
 
 class Compose(Distortion):
-    """Distortions in a row; neighbours that are matrices are composed and sampled once.
+    """Distortions in a row; matrices in a row, and an elastic distortion after affine ones, are sampled once.
 
     Args:
         distortions: applied in order.
@@ -22,17 +22,19 @@ class Compose(Distortion):
         super().__init__()
         self.distortions = nn.ModuleList(distortions)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        for _, group in groupby(self.distortions, lambda d: isinstance(d, MatrixDistortion)):
-            chain = list(group)
-            if matrices := [d for d in chain if isinstance(d, MatrixDistortion)]:
-                images = warp_once(matrices, images, generator)
+    def distort(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        chain: list[MatrixDistortion] = []
+        for distortion in self.distortions:
+            if isinstance(distortion, MatrixDistortion):
+                chain.append(distortion)
+            elif isinstance(distortion, RandomElastic) and all(d.affine for d in chain):
+                images, chain = distortion.after(chain, images, generator), []
             else:
-                for distortion in chain:
-                    images = distortion(images, generator)
-        return images
+                images = warp_once(chain, images, generator) if chain else images
+                images, chain = distortion(images, generator), []
+        return warp_once(chain, images, generator) if chain else images
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def output_size(self, size: Size) -> Size:
         for distortion in self.distortions:
             assert isinstance(distortion, Distortion)
             size = distortion.output_size(size)
