@@ -17,6 +17,13 @@ from stn_lightning.networks import count_parameters
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 
 
+def quiet() -> None:
+    """Leaves the benchmark's own lines on the screen."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
 class Result(NamedTuple):
     """One trained network: its test error in %, parameters and seconds of training."""
 
@@ -37,9 +44,7 @@ def train(options: Sequence[str], seed: int) -> tuple[Result, CLI]:
 
 def train_all(models: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> tuple[dict[str, list[Result]], CLI]:
     """Trains each model with each seed, says what it does, and returns the results and the last run."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    quiet()
     results: dict[str, list[Result]] = {name: [] for name in models}
     last: CLI | None = None
     for seed in seeds:

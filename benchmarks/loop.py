@@ -9,14 +9,13 @@ validation and checkpoints of `stn fit` included, the start of Python and import
 from __future__ import annotations
 
 import argparse
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
+from _runs import quiet
 
 from stn_lightning.cli import CLI
 from stn_lightning.data import DistortedDigits
@@ -62,9 +61,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
     arguments, options = parser.parse_known_args()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    quiet()
     fits, loops, steps = [], [], 0
     for _ in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:

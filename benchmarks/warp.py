@@ -107,7 +107,9 @@ def spline_rows(batch: int, side: int, rounds: int) -> list[float]:
     assert torch.allclose(solve_per_sample(theta, side), transform.grid(theta, (side, side)).flatten(1, 2), atol=2e-5)
     grids: dict[str, Callable[[Tensor], Tensor]] = {
         "solve": lambda theta: solve_per_sample(theta, side).view(batch, side, side, 2),
-        "affine_grid": lambda theta: F.affine_grid(matrix + theta[:, :6].view(-1, 2, 3), [batch, 1, side, side]),
+        "affine_grid": lambda theta: F.affine_grid(
+            matrix + theta[:, :6].view(-1, 2, 3), [batch, 1, side, side], align_corners=False
+        ),
         "ours": lambda theta: transform.grid(theta, (side, side)),
     }
 

@@ -82,7 +82,9 @@ def check_same_model(asked: Mapping[str, Any], default: Mapping[str, Any], kept:
     clashes = [
         f"{key.replace('.init_args', '').removesuffix('.class_path')}={_short(kept_items.get(key))} (asked: {_short(value)})"
         for key, value in asked_items.items()
-        if value != default_items.get(key) and not _same(value, kept_items.get(key))
+        if value != default_items.get(key)
+        and (key in kept_items or key.endswith(".class_path"))  # else it has its default in the checkpoint
+        and not _same(value, kept_items.get(key))
     ]
     if clashes:
         raise ValueError(

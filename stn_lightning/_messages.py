@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stn_lightning.plugins import Registry
+from stn_lightning.plugins import PluginError, Registry
 
 BOILERPLATE = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Given value|Parser key|Problem with given class_path|Expected a path but|"
     r"Expected a <class 'NoneType'>|$"
 )
+GIVEN = re.compile(r"Given value: (.+)")
 NO_SUCH_NAME = re.compile(r"Expected a dot import path string: (\S+)")
 
 
@@ -32,6 +33,19 @@ def cause(message: str, registries: Sequence[Registry]) -> str:
     for registry in registries:
         for name in NO_SUCH_NAME.findall(message):
             if keys and keys[-1].rpartition(".")[2] == registry.kind:
-                reasons = [registry.missing(name)]
+                reasons = [_why_not(registry, name)]
+    given = GIVEN.search(message)
+    if given and reasons and all(reason.startswith("Expected") for reason in reasons):
+        reasons[-1] += f"; got {given[1]}"
     where = f"--{'.'.join(keys)}: " if keys else ""
     return where + ("; ".join(dict.fromkeys(reasons)) or " ".join(message.split()))
+
+
+def _why_not(registry: Registry, name: str) -> str:
+    try:
+        registry[name]
+    except PluginError as e:
+        return str(e)
+    except KeyError:
+        return registry.missing(name)
+    return f"{registry.group}.{name} is the class path of this plugin"

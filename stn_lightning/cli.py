@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter, Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
 from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
 from stn_lightning._messages import cause, installed
-from stn_lightning.callbacks import BestAndLast, PredictionTable, WarpPictures, is_rank_zero
+from stn_lightning.callbacks import BestAndLast, HardSamples, PredictionTable, WarpPictures, WarpStatistics, is_rank_zero
 from stn_lightning.tasks import NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
@@ -46,6 +46,14 @@ class Parser(LightningArgumentParser):
         raise AssertionError
 
 
+class RunConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the folder of the run; a run without a logger has none."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
 class CLI(LightningCLI):
     """``stn fit|validate|test|predict``.
 
@@ -59,8 +67,9 @@ class CLI(LightningCLI):
             LightningDataModule,
             trainer_defaults={"default_root_dir": "runs"},
             seed_everything_default=0,
+            save_config_callback=RunConfig,
             parser_class=Parser,
-            parser_kwargs={"description": "Spatial Transformer Networks.", "version": __version__},
+            parser_kwargs={"prog": "stn", "description": "Spatial Transformer Networks.", "version": __version__},
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -95,17 +104,27 @@ class CLI(LightningCLI):
             file, kept = self.checkpoint
             check_same_data(tuple(self.datamodule.input_shape), self.datamodule.num_classes, kept, file)
 
+    def after_fit(self) -> None:
+        """Puts hyper-parameters and final metrics side by side in TensorBoard."""
+        metrics = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith(("val/", "test/"))}
+        given = {"data": self.config[self.subcommand].data.as_dict(), "model": dict(self.model.hparams)}
+        for logger in self.trainer.loggers:
+            if metrics and isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(given, {f"final {name}": value for name, value in metrics.items()})
+                logger.finalize("success")
+
+    after_test = after_fit
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand].trainer
         root = config.default_root_dir or "."
         loggers = _as_list(config.logger)
-        if config.logger in (None, True):
-            loggers = _new_run(root) if not config.fast_dev_run else []
-            kwargs["logger"] = loggers or False
+        if config.logger in (None, True) and not config.fast_dev_run:
+            kwargs["logger"] = loggers = _new_run(root)
         callbacks = _as_list(config.callbacks)
         fits = self.subcommand == "fit"
         if fits and config.callbacks is None and loggers:
-            callbacks += [LearningRateMonitor(), WarpPictures()]
+            callbacks += [LearningRateMonitor(), WarpPictures(), WarpStatistics(), HardSamples()]
         if fits and config.enable_checkpointing is not False and not _any(callbacks, Checkpoint):
             callbacks.append(BestAndLast(None if config.limit_val_batches == 0 else self.model.monitor))
         if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):

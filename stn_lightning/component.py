@@ -71,7 +71,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, partial):  # of a class, or jsonargparse's own with the class among its arguments
         cls = next((a for a in (value.func, *value.args) if isinstance(a, type)), None)
         if cls is not None:
-            return {"class_path": class_path(cls), "init_args": {k: plain(v) for k, v in value.keywords.items()}}
+            positional = inspect.signature(cls).bind_partial(*value.args).arguments if cls is value.func else {}
+            named = {**positional, **value.keywords}
+            return {"class_path": class_path(cls), "init_args": {k: plain(v) for k, v in named.items()}}
     if isinstance(value, type):
         return {"class_path": class_path(value)}
     if isinstance(value, Mapping):

@@ -96,3 +96,19 @@ def homogeneous(points: Tensor) -> Tensor:
         (..., ndim + 1) points.
     """
     return torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)
+
+
+def mean_affine(grid: Tensor, align_corners: bool = False) -> Tensor:
+    """The affine map that is nearest to a sampling grid, by least squares over its points.
+
+    Args:
+        grid: (B, *size, ndim) normalised source points.
+        align_corners: whether -1 and 1 are the centres of the corner pixels.
+
+    Returns:
+        (B, ndim, ndim + 1): normalised target to source points; the grid's own map where it is affine.
+    """
+    points = homogeneous(regular_points(grid.shape[1:-1], align_corners))
+    fit = torch.linalg.pinv(points).to(grid)
+    affine: Tensor = fit @ grid.flatten(1, -2)
+    return affine.transpose(1, 2)

@@ -1,7 +1,19 @@
 """Lightning callbacks that show what spatial transformers do."""
 
 from stn_lightning.callbacks._best_and_last import BestAndLast, is_rank_zero
-from stn_lightning.callbacks._pictures import WarpPictures, panel
+from stn_lightning.callbacks._pictures import WarpPictures, captions, panel
 from stn_lightning.callbacks._predictions import PredictionTable
+from stn_lightning.callbacks._samples import HardSamples
+from stn_lightning.callbacks._statistics import WarpStatistics, in_words
 
-__all__ = ["BestAndLast", "PredictionTable", "WarpPictures", "is_rank_zero", "panel"]
+__all__ = [
+    "BestAndLast",
+    "HardSamples",
+    "PredictionTable",
+    "WarpPictures",
+    "WarpStatistics",
+    "captions",
+    "in_words",
+    "is_rank_zero",
+    "panel",
+]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
@@ -18,16 +19,21 @@ def is_rank_zero() -> bool:
 class BestAndLast(ModelCheckpoint):
     """Keeps ``best.ckpt``, by the lowest value of a metric, and ``last.ckpt``, written at the end of each epoch.
 
-    A run that is resumed goes on in a folder of its own; it takes the best checkpoint so far, and its score, along.
+    (``ModelCheckpoint(save_last=True)`` of Lightning 2.6 writes the last only where it writes the best.) A run that is resumed
+    goes on in a folder of its own; it takes the best checkpoint so far, and its score, along.
 
     Args:
         monitor: the metric; None keeps the newest as the best.
     """
 
     def __init__(self, monitor: str | None = "val/error") -> None:
-        super().__init__(
-            filename="best", monitor=monitor, save_last=True, save_on_train_epoch_end=True, enable_version_counter=False
-        )
+        super().__init__(filename="best", monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.dirpath and not getattr(trainer, "fast_dev_run", False):
+            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = Path(state_dict.get("best_model_path") or ".")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stn_lightning.geometry import normalised_to_pixel
@@ -37,6 +39,21 @@ def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True
     return torch.cat([_row(row) for row in rows[0 if plain_row else 1 :]], dim=1)
 
 
+def cells_of(images: Tensor, side: int = 84) -> Tensor:
+    """Images (B, C, H, W) in one row: (3, H', W') uint8."""
+    return _row(_cells(images, side))
+
+
+def captions(texts: Sequence[str], side: int = 84, height: int = 14) -> Tensor:
+    """Texts in one row of a height, each centred over a cell of width ``side``: (3, height, W') uint8."""
+    picture = Image.new("RGB", ((side + GAP) * len(texts), height), "white")
+    draw = ImageDraw.Draw(picture)
+    for i, text in enumerate(texts):
+        centre = i * (side + GAP) + (side + GAP) / 2
+        draw.text((centre, height / 2), text, fill="black", anchor="mm", font=ImageFont.load_default(height * 0.9))
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
 def _row(cells: Tensor) -> Tensor:
     return torch.cat(list(F.pad(cells, (GAP // 2,) * 4, value=255)), dim=2)
 
@@ -55,9 +72,6 @@ def _cells(images: Tensor, side: int) -> Tensor:
 
 def _with_outline(cell: Tensor, grid: Tensor) -> Tensor:
     """A cell (3, side, side) with the outline of a grid (H', W', 2)."""
-    import numpy as np
-    from PIL import Image, ImageDraw
-
     border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
     finite = border[border.isfinite().all(1)]
     picture = Image.fromarray(cell.permute(1, 2, 0).contiguous().numpy())

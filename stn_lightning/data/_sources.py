@@ -65,10 +65,19 @@ def _read(reader: Callable[[str], Tensor], file: Path) -> Tensor:
 
 
 def download_mnist(root: str | Path) -> None:
-    """Fetches MNIST into ``root/MNIST/raw`` and verifies it; packed files that lie there are unpacked, not fetched."""
+    """Fetches MNIST into ``root/MNIST/raw`` and verifies it; what lies there is not fetched again.
+
+    Raises:
+        ConnectionError: if it cannot be fetched.
+    """
     from torchvision.datasets import MNIST
 
-    MNIST(str(root), download=True)
+    try:
+        MNIST(str(root), download=True)
+    except (RuntimeError, OSError) as e:
+        raise ConnectionError(
+            f"MNIST could not be fetched into {Path(root).absolute()}: {e}. Put its four files, unpacked, into MNIST/raw there"
+        ) from e
 
 
 def read_embedded_digits() -> dict[str, Digits]:

@@ -46,7 +46,7 @@ class RandomScale(MatrixDistortion):
 
     def extend(self, matrix: Tensor, source: Size, target: Size, generator: torch.Generator | None) -> Tensor:
         inverse = 1 / uniform(len(matrix), self.low, self.high, matrix, generator)
-        return matrix @ torch.diag_embed(torch.stack([inverse, inverse, torch.ones_like(inverse)], dim=1))
+        return matrix * torch.stack([inverse, inverse, torch.ones_like(inverse)], dim=1)[:, None]  # @ diag
 
 
 class RandomPlacement(MatrixDistortion):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from stn_lightning.distortions._distortion import Distortion, MatrixDistortion, matrix_of, normalised
-from stn_lightning.geometry import homogeneous
 from stn_lightning.samplers import Bilinear
 from stn_lightning.transforms import ThinPlateSpline
 
@@ -40,8 +39,8 @@ class RandomElastic(Distortion):
         lattice = self.transform.identity().to(matrix).view(1, -1, 2)
         pixels = matrix.new_tensor([target[1] / 2, target[0] / 2])
         moves = torch.randn((len(matrix), lattice.shape[1], 2), generator=generator, device=matrix.device, dtype=matrix.dtype)
-        points = homogeneous(lattice + self.std / pixels * moves)
         to_source = normalised(matrix, (images.shape[-2], images.shape[-1]), target)
-        theta = (points @ to_source[:, :2].transpose(1, 2)).flatten(1)
+        linear, shift = to_source[:, :2, :2].transpose(1, 2), to_source[:, None, :2, 2]
+        theta = torch.baddbmm(shift, moves.mul_(self.std / pixels).add_(lattice), linear).flatten(1)
         warped: Tensor = self.sampler(images, self.transform.grid(theta, target))
         return warped

@@ -61,6 +61,8 @@ class Classification(Task):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"expected label_smoothing in [0, 1), got {label_smoothing}")
         parts = {"localisation": localisation, "sampler": sampler, "initial": initial, "output_size": output_size}
         if transform is None and (idle := [name for name, part in parts.items() if part is not None]):
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform")

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 NEVER = -1
+ADVICE = (
+    "training stops, the last checkpoint is from before. A smaller learning rate, a smaller localisation_lr_scale or "
+    "trainer.gradient_clip_val may help"
+)
 
 
 class NonFiniteLossError(ArithmeticError):
     """The training loss is not finite: training stops before the broken weights reach a checkpoint."""
+
+
+def check_weights(state_dict: Mapping[str, Tensor], step: int) -> None:
+    """Refuses to keep weights that are not finite: the last update may break them after a finite loss.
+
+    Raises:
+        NonFiniteLossError: naming the step and the first broken weight.
+    """
+    floating = {name: value for name, value in state_dict.items() if torch.is_floating_point(value)}
+    finite = [value.isfinite().all() for value in floating.values()]
+    if finite and not torch.stack([flag.cpu() for flag in finite]).all():
+        broken = next(name for name, flag in zip(floating, finite, strict=True) if not flag)
+        raise NonFiniteLossError(f"the weights are not finite after step {step - 1} ({broken}); {ADVICE}")
 
 
 class LossWatch:
@@ -33,7 +52,5 @@ class LossWatch:
         first = int(self._first)
         if first != NEVER:
             raise NonFiniteLossError(
-                f"the training loss is not finite since step {first} (learning rate {learning_rate:.3g}); training stops, the "
-                f"last checkpoint is from before. A smaller learning rate, a smaller localisation_lr_scale or "
-                f"trainer.gradient_clip_val may help"
+                f"the training loss is not finite since step {first} (learning rate {learning_rate:.3g}); {ADVICE}"
             )

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from stn_lightning.component import Recorded, class_path, init_args
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import Output
-from stn_lightning.tasks._nonfinite import LossWatch
+from stn_lightning.tasks._nonfinite import LossWatch, check_weights
 
 # load_from_checkpoint trusts this one: it builds the task from plain data, as the CLI does
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
@@ -70,7 +70,7 @@ class Task(Recorded, LightningModule, ABC):
 
     def forward(self, images: Tensor) -> Output:
         """Prediction and warps of images (B, C, H, W)."""
-        output: Output = self.network(images)
+        output: Output = self.network(images.to(self.dtype))
         return output
 
     def setup(self, stage: str) -> None:
@@ -96,11 +96,12 @@ class Task(Recorded, LightningModule, ABC):
         self._check_finite()
 
     def on_validation_start(self) -> None:
-        if self.trainer.training:
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self._check_finite()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_finite()
+        check_weights(checkpoint["state_dict"], self.global_step)
 
     def _check_finite(self) -> None:
         optimizers = self.trainer.optimizers
@@ -110,17 +111,26 @@ class Task(Recorded, LightningModule, ABC):
         optimizer = self._make_optimizer()
         if self.scheduler is None:
             return optimizer
-        takes_total = "total_steps" in inspect.signature(_made_by(self.scheduler)).parameters
-        given = getattr(self.scheduler, "keywords", {})
-        if takes_total and given.get("total_steps") is None and given.get("epochs") is None:
-            total = int(self.trainer.estimated_stepping_batches)
-            scheduler = self.scheduler(optimizer, total_steps=total)  # type: ignore[call-arg]
-        else:
-            scheduler = self.scheduler(optimizer)
+        scheduler = self.scheduler(optimizer, **self._scheduler_arguments(optimizer, self.scheduler))
         config: dict[str, Any] = {"scheduler": scheduler, "interval": self.scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             config |= {"interval": "epoch", "monitor": scheduler.monitor}
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _scheduler_arguments(self, optimizer: Optimizer, factory: LRSchedulerCallable) -> dict[str, Any]:
+        """What a scheduler is told beside its own arguments: how many steps there are, and the rates of each group."""
+        given = getattr(factory, "keywords", {})
+        arguments: dict[str, Any] = {}
+        takes_total = "total_steps" in inspect.signature(_made_by(factory)).parameters
+        if takes_total and given.get("total_steps") is None and given.get("epochs") is None:
+            arguments["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        for name in ("max_lr", "base_lr"):  # OneCycleLR and CyclicLR set the rates of all groups anew
+            if isinstance(given.get(name), float | int):
+                arguments[name] = [given[name] * self._lr_scale(group) for group in optimizer.param_groups]
+        return arguments
+
+    def _lr_scale(self, group: dict[str, Any]) -> float:
+        return self.localisation_lr_scale if group["name"] == "localisation" else 1.0
 
     def _make_optimizer(self) -> Optimizer:
         slow = {p for m in self.modules() if isinstance(m, Localisation) for p in m.parameters()}
@@ -131,8 +141,7 @@ class Task(Recorded, LightningModule, ABC):
         groups = [group for group in groups if group["params"]]
         optimizer = torch.optim.SGD(groups, lr=0.01) if self.optimizer is None else self.optimizer(groups)
         for group in optimizer.param_groups:
-            if group["name"] == "localisation":
-                group["lr"] *= self.localisation_lr_scale
+            group["lr"] *= self._lr_scale(group)
         return optimizer
 
 

@@ -1,0 +1,57 @@
+"""Every distorted set x {CNN, ST-CNN affine, ST-CNN TPS}: 12 passes, one seed; a table beside the paper's.
+
+python benchmarks/mnist.py [--sets R RTS P E TC] [--seed 0] [--file runs/mnist.jsonl] [further options of `stn fit`]
+
+A row is written when its run is finished; rows that the file holds are not run again. At 42x42 and 60x60 every network,
+also the CNN, has the average pooling at its entrance (after the spatial transformer).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from _runs import quiet, train
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+PAPER = {"R": (1.2, 0.7, 0.7), "RTS": (0.8, 0.5, 0.5), "P": (1.5, 0.8, 0.8), "E": (1.4, 1.2, 1.1), "TC": (3.5, 1.7, None)}
+MODELS = {"CNN": "null", "ST-CNN affine": "affine", "ST-CNN TPS": "tps"}
+
+
+def finished(file: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of the file by set and model."""
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return {(row["set"], row["model"]): row for row in rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=list(PAPER), choices=list(PAPER))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--file", type=Path, default=Path("runs/mnist.jsonl"))
+    arguments, options = parser.parse_known_args()
+    quiet()
+    arguments.file.parent.mkdir(parents=True, exist_ok=True)
+    for name in arguments.sets:
+        for model, transform in MODELS.items():
+            if (name, model) in finished(arguments.file):
+                continue
+            experiment = ["-c", str(CONFIGS / "experiment" / f"{name.lower()}_st_cnn.yaml")]
+            recipe = ["-c", str(CONFIGS / "recipe" / "short.yaml"), f"--model.transform={transform}", *options]
+            print(f"training {model} on {name} ...", flush=True)
+            result, _ = train([*experiment, *recipe], arguments.seed)
+            with arguments.file.open("a") as stream:
+                stream.write(json.dumps({"set": name, "model": model, "seed": arguments.seed, **result._asdict()}) + "\n")
+    rows = finished(arguments.file)
+    print("\n| set | " + " | ".join(f"{model} (paper)" for model in MODELS) + " | parameters |\n|" + "-|" * 5)
+    for name, paper in PAPER.items():
+        runs = [rows.get((name, model)) for model in MODELS]
+        cells = [f"{run['error']:.2f} ({ref or '-'})" if run else "not run" for run, ref in zip(runs, paper, strict=True)]
+        counts = [run["parameters"] for run in runs if run] or [0]
+        print(f"| {name} | {' | '.join(cells)} | {min(counts):,} to {max(counts):,} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""How the spatial transformers warp, as histograms in units a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from stn_lightning.geometry import mean_affine
+from stn_lightning.networks import Output
+from stn_lightning.spatial_transformer import Warped
+
+
+def in_words(warped: Warped, input_size: Sequence[int]) -> dict[str, Tensor]:
+    """Angle, scale and shift of each warp: of the affine map nearest to its grid.
+
+    Args:
+        warped: what a spatial transformer did with a batch.
+        input_size: (H, W) of the image.
+
+    Returns:
+        ``angle_degrees``, in (-180, 180], clockwise, of the window in the image; ``scale``, side of the window relative to
+        the image's (the square root of the area); ``shift_x_pixels``, ``shift_y_pixels`` of its centre from the image's.
+        Each (B,).
+    """
+    affine = mean_affine(warped.grid.detach().float())
+    half = affine.new_tensor([input_size[1] / 2, input_size[0] / 2])
+    size = warped.grid.shape[1:-1]
+    linear = half[:, None] * affine[:, :, :2] * affine.new_tensor([2 / size[1], 2 / size[0]])
+    angle = torch.atan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
+    scale = torch.linalg.det(affine[:, :, :2]).abs().sqrt()
+    shift_x, shift_y = (half * affine[:, :, 2]).unbind(1)
+    return {"angle_degrees": angle.rad2deg(), "scale": scale, "shift_x_pixels": shift_x, "shift_y_pixels": shift_y}
+
+
+class WarpStatistics(Callback):
+    """TensorBoard histograms per spatial transformer and validation: theta, and angle, scale and shift of its warps.
+
+    They are of the validation images that the first process sees; the tags are ``warp_NAME/angle_degrees`` and so on, and
+    ``theta_NAME/00``, ``theta_NAME/01``, ...
+
+    Args:
+        max_parameters: the most parameters of theta that are shown.
+    """
+
+    def __init__(self, max_parameters: int = 8) -> None:
+        if max_parameters < 0:
+            raise ValueError(f"expected max_parameters of at least 0, got {max_parameters}")
+        self.max_parameters = max_parameters
+        self._seen: dict[str, list[Tensor]] = {}
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Sequence[Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        output = outputs.get("output") if isinstance(outputs, Mapping) else None
+        if trainer.sanity_checking or not isinstance(output, Output):
+            return
+        for name, warped in output.warps.items():
+            values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, batch[0].shape[2:]).items()}
+            shown = warped.theta.detach()[:, : self.max_parameters].unbind(1)
+            values |= {f"theta_{name}/{i:02}": v for i, v in enumerate(shown)}
+            for tag, value in values.items():
+                self._seen.setdefault(tag, []).append(value.float().cpu())
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)):
+            for tag, parts in self._seen.items():
+                values = torch.cat(parts)
+                values = values[values.isfinite()]
+                if len(values):
+                    logger.experiment.add_histogram(tag, values, trainer.global_step)
