@@ -1,6 +1,6 @@
 """Batched distortions against loops over single images, as they are usually written.
 
-python benchmarks/distortions.py [--rounds 7] [--images 512]
+python benchmarks/distortions.py [--rounds 7] [--images 256]
 
 One thread; the contenders take turns in one process; medians, in images per second. R, RTS and P loop over PIL, E over scipy,
 TC over numpy. The images are scikit-learn's digits drawn at 28x28.
@@ -84,7 +84,7 @@ def cluttered(image: Array, random: np.random.Generator, others: Array) -> Array
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--images", type=int, default=256)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = DistortedDigits(distortion="none")

@@ -73,9 +73,10 @@ def test_arguments_that_are_changed_later_are_kept_as_given():
     }
 
 
-@pytest.mark.parametrize(
-    "value", [object(), lambda x: x, partial(print, 1), {1, 2}, b"bytes", [{"deep": object()}]], ids=lambda v: type(v).__name__
-)
+NOT_PLAIN = [object(), lambda x: x, partial(print, 1), {1, 2}, b"bytes", [{"deep": object()}]]
+
+
+@pytest.mark.parametrize("value", NOT_PLAIN, ids=lambda v: type(v).__name__)
 def test_what_has_no_plain_form_is_refused(value):
     with pytest.raises(ValueError, match="expected plain data"):
         plain(value)

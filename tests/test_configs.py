@@ -48,6 +48,16 @@ def test_experiment_with_recipe(fit, helpers, experiment, recipe):
     assert 392_000 <= int(count) <= 400_000
 
 
+@pytest.mark.parametrize("transform", ["projective", "tps"])
+@pytest.mark.parametrize("experiment", [name for name in of("experiment") if "_st_" in name])
+def test_experiment_with_another_transform(fit, helpers, experiment, transform):
+    """With its own transform, affine, an experiment runs above: together every row of the paper's table."""
+    recipe = config("recipe/short.yaml")
+    done = fit(config(experiment), recipe, f"--model.transform={transform}", "--trainer.callbacks=stn_test_helpers.Count")
+    (count,) = re.findall(r"parameters of the network: (\d+)", done.out)
+    assert 392_000 <= int(count) <= 400_000
+
+
 @pytest.mark.parametrize("model", of("model"))
 def test_model(fit, model):
     fit(f"--model={CONFIGS / model}", mnist=False)
