@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter, Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
@@ -20,10 +22,11 @@ from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
 from stn_lightning._messages import cause, installed
 from stn_lightning.callbacks import BestAndLast, HardSamples, PredictionTable, WarpPictures, WarpStatistics, is_rank_zero
-from stn_lightning.tasks import NonFiniteLossError, Task
+from stn_lightning.tasks import Classification, NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
+DEFAULT_EPOCHS = 20
 USER_ERRORS = (ValueError, OSError, ImportError, MisconfigurationException, NonFiniteLossError)
 
 
@@ -82,6 +85,7 @@ class CLI(LightningCLI):
         parser.link_arguments("data.input_shape", "model.init_args.input_shape", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
         parser.set_defaults(DEFAULTS)
+        self.subcommand_parser = parser  # any: their models have one default
         if isinstance(parser, Parser):
             parser.lists_installed = True
 
@@ -90,12 +94,16 @@ class CLI(LightningCLI):
         subcommand: str = self.config.subcommand
         config = self.config[subcommand]
         if config.ckpt_path is None:
+            if subcommand != "fit":
+                sys.stderr.write(f"stn {subcommand}: no --ckpt_path (a file, best or last): the weights are untrained\n")
+            return
+        if config.ckpt_path in ("hpc", "registry"):
             return
         if config.ckpt_path in ("last", "best"):
             config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
         file = Path(config.ckpt_path)
         kept = read_hyper_parameters(file)
-        default = self._subcommand_parsers[subcommand].get_defaults().model.as_dict()
+        default = self.subcommand_parser.get_defaults().model.as_dict()
         check_same_model(config.model.as_dict(), default, kept, file)
         self.checkpoint = file, kept
 
@@ -117,33 +125,51 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand].trainer
+        if config.barebones:
+            return super().instantiate_trainer(**kwargs)
+        fits = self.subcommand == "fit"
         root = config.default_root_dir or "."
         loggers = _as_list(config.logger)
         if config.logger in (None, True) and not config.fast_dev_run:
             kwargs["logger"] = loggers = _new_run(root)
-        callbacks = _as_list(config.callbacks)
-        fits = self.subcommand == "fit"
-        if fits and config.callbacks is None and loggers:
-            callbacks += [LearningRateMonitor(), WarpPictures(), WarpStatistics(), HardSamples()]
-        if fits and config.enable_checkpointing is not False and not _any(callbacks, Checkpoint):
-            callbacks.append(BestAndLast(None if config.limit_val_batches == 0 else self.model.monitor))
-        if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):
-            callbacks.append(PredictionTable())
-        if config.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
-            callbacks.append(TQDMProgressBar(refresh_rate=20))
-        return super().instantiate_trainer(**kwargs, callbacks=callbacks)
+        if fits and config.max_epochs is None and config.max_steps == -1 and config.max_time is None:
+            kwargs["max_epochs"] = DEFAULT_EPOCHS
+        kwargs["callbacks"] = [*_as_list(config.callbacks), *self._usual_callbacks(config, root, loggers)]
+        return super().instantiate_trainer(**kwargs)
+
+    def _usual_callbacks(self, config: Namespace, root: str, loggers: list[Logger]) -> list[Callback]:
+        """What a run has unless the config has its own of the kind, or switches the kind off."""
+        given = _as_list(config.callbacks)
+        usual: list[tuple[type, Callable[[], Callback]]] = []
+        if self.subcommand == "fit" and loggers:
+            usual += [(kind, kind) for kind in (LearningRateMonitor, WarpPictures, WarpStatistics)]
+            usual += [(HardSamples, HardSamples)] if isinstance(self.model, Classification) else []
+        if self.subcommand == "fit" and config.enable_checkpointing is not False:
+            monitor = None if config.limit_val_batches == 0 else self.model.monitor
+            own = bool(loggers) or config.fast_dev_run  # else no logger has a folder for this run alone
+            usual.append((Checkpoint, lambda: BestAndLast(monitor, None if own else _new_folder(root) / "checkpoints")))
+        if self.subcommand == "predict":
+            usual.append((BasePredictionWriter, PredictionTable))
+        if config.enable_progress_bar is not False:
+            usual.append((ProgressBar, lambda: TQDMProgressBar(refresh_rate=20)))
+        return [make() for kind, make in usual if not any(isinstance(callback, kind) for callback in given)]
 
 
 def _new_run(root: str) -> list[Logger]:
     """Loggers to a folder ``version_N`` that no other run has, not even one started at the same moment."""
-    version = _reserve(Path(root)) if is_rank_zero() else 0
+    version = int(_new_folder(root).name.removeprefix("version_"))
     return [
         TensorBoardLogger(root, name="", version=version, default_hp_metric=False),
         CSVLogger(root, name="", version=version),
     ]
 
 
-def _reserve(root: Path) -> int:
+def _new_folder(root: str) -> Path:
+    """A folder ``version_N`` made by the first process; the others write nothing, and get any."""
+    return _reserve(Path(root)) if is_rank_zero() else Path(root) / "version_0"
+
+
+def _reserve(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name.removeprefix("version_")) for p in root.glob("version_*") if p.name[8:].isdigit()]
     version = max(taken, default=-1) + 1
@@ -153,17 +179,13 @@ def _reserve(root: Path) -> int:
         except FileExistsError:
             version += 1
         else:
-            return version
+            return root / f"version_{version}"
 
 
 def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return list(value)
     return [] if value in (None, True, False) else [value]
-
-
-def _any(callbacks: list[Callback], kind: type) -> bool:
-    return any(isinstance(callback, kind) for callback in callbacks)
 
 
 def run(args: list[str] | None = None) -> None:
@@ -190,7 +212,9 @@ def run(args: list[str] | None = None) -> None:
 def _end(error: Exception, message: str | None = None) -> NoReturn:
     if os.environ.get("STN_TRACEBACK"):
         raise error
-    sys.exit(f"stn: error: {' '.join((message or str(error)).split())} (STN_TRACEBACK=1 shows where)")
+    text = message or str(error)
+    text = cause(text, REGISTRIES) if "Union subtypes" in text else text  # a constructor's error, inside jsonargparse's
+    sys.exit(f"stn: error: {' '.join(text.split())} (STN_TRACEBACK=1 shows where)")
 
 
 def _quiet() -> None:

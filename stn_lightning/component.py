@@ -68,8 +68,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, Component):
         return {"class_path": class_path(type(value)), "init_args": init_args(value)}
-    if isinstance(value, partial):  # of a class, or jsonargparse's own with the class among its arguments
-        cls = next((a for a in (value.func, *value.args) if isinstance(a, type)), None)
+    if isinstance(value, partial):
+        cls = class_of(value)
         if cls is not None:
             positional = inspect.signature(cls).bind_partial(*value.args).arguments if cls is value.func else {}
             named = {**positional, **value.keywords}
@@ -88,6 +88,12 @@ def plain(value: Any) -> Any:
         f"expected plain data, a component, a class or functools.partial(class, ...) as an argument that a checkpoint can "
         f"hold; got {type(value).__qualname__} {value!r}"
     )
+
+
+def class_of(factory: Any) -> type | None:
+    """The class that a factory makes: itself, or what a partial is of (jsonargparse's own has it among its arguments)."""
+    candidates = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
+    return next((c for c in candidates if isinstance(c, type)), None)
 
 
 def class_path(cls: type) -> str:

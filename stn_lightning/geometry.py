@@ -10,6 +10,7 @@ Convention:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import index
 
 import torch
@@ -35,6 +36,13 @@ def checked_size(size: object, ndim: int, name: str) -> tuple[int, ...]:
         names = "(H, W)" if ndim == 2 else "(D, H, W)"
         raise ValueError(f"{name}: expected {ndim} positive integers {names}, got {size}")
     return sizes
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[None]:
+    """A context in which products keep the dtype of their factors: bfloat16 coordinates are wrong by pixels."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def pixel_to_normalised(pixel: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:

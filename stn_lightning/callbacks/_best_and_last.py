@@ -22,12 +22,21 @@ class BestAndLast(ModelCheckpoint):
     (``ModelCheckpoint(save_last=True)`` of Lightning 2.6 writes the last only where it writes the best.) A run that is resumed
     goes on in a folder of its own; it takes the best checkpoint so far, and its score, along.
 
+    The best is written at the validation that found it, so that its weights are those that were validated.
+
     Args:
         monitor: the metric; None keeps the newest as the best.
+        dirpath: folder of the checkpoints; None for that of the run.
     """
 
-    def __init__(self, monitor: str | None = "val/error") -> None:
-        super().__init__(filename="best", monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False)
+    def __init__(self, monitor: str | None = "val/error", dirpath: str | Path | None = None) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            save_on_train_epoch_end=monitor is None,
+            enable_version_counter=False,
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)

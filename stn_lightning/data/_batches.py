@@ -24,9 +24,16 @@ class Raw(NamedTuple):
     seed: int
 
 
-def derived_seed(*key: int) -> int:
-    """A 63-bit seed that is a function of the key; different keys give independent streams."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+def derived_seed(purpose: str, *key: int) -> int:
+    """A 63-bit seed that is a function of its purpose and key; different ones give independent streams.
+
+    Args:
+        purpose: what the numbers are for.
+        key: non-negative numbers, such as seed, epoch, step and rank.
+    """
+    # SeedSequence pads with zeros: without the length, (0,) and (0, 0) would be one key
+    entropy = [int.from_bytes(purpose.encode(), "big"), len(key), *key]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 class EvaluationBatches:
@@ -95,9 +102,9 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Raw]:
         epoch = self.epoch
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
+        generator = torch.Generator().manual_seed(derived_seed("order", self.seed, epoch))
         order = torch.randperm(len(self.targets), generator=generator)[self.rank :: self.world_size]
         for step in range(len(self)):
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            seed = derived_seed(self.seed, epoch, step, self.rank)
+            seed = derived_seed("distortion", self.seed, epoch, step, self.rank)
             yield Raw(self.images[chosen], self.targets[chosen], seed)

@@ -16,7 +16,6 @@ from stn_lightning.distortions import Distortion, Recipe, recipe
 Source = Literal["digits", "mnist"]
 SIDE = 28
 CHUNK = 1000
-STREAM = {"validation": 1, "test": 2}
 
 
 class DistortedDigits(LightningDataModule):
@@ -93,7 +92,7 @@ class DistortedDigits(LightningDataModule):
         images, targets = splits["train"]
         if not 0 < self.num_validation < len(targets):
             raise ValueError(f"expected num_validation above 0 and below {len(targets)}, got {self.num_validation}")
-        generator = torch.Generator().manual_seed(derived_seed(self.evaluation_seed))
+        generator = torch.Generator().manual_seed(derived_seed("split", self.evaluation_seed))
         held_out, kept = torch.randperm(len(targets), generator=generator).tensor_split([self.num_validation])
         self._sets = {
             "train": Digits(images[kept], targets[kept]),
@@ -116,7 +115,7 @@ class DistortedDigits(LightningDataModule):
     def _evaluation(self, split: str) -> EvaluationBatches:
         if split not in self._distorted:
             digits = self._sets[split]
-            generator = torch.Generator().manual_seed(derived_seed(self.evaluation_seed, STREAM[split]))
+            generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
             chunks = [self.distortion(scaled(chunk), generator) for chunk in torch.split(digits.images, CHUNK)]
             self._distorted[split] = Digits(torch.cat(chunks), digits.targets)
         return EvaluationBatches(*self._distorted[split], self.batch_size, *self._place())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,15 @@ class Compose(Distortion):
 
     Args:
         distortions: applied in order.
+
+    Raises:
+        ValueError: for something else than a distortion.
     """
 
     def __init__(self, distortions: Sequence[Distortion]) -> None:
         super().__init__()
+        if stranger := next((d for d in distortions if not isinstance(d, Distortion)), None):
+            raise ValueError(f"expected distortions, got {type(stranger).__name__}")
         self.distortions = nn.ModuleList(distortions)
 
     def distort(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -36,6 +42,5 @@ class Compose(Distortion):
 
     def output_size(self, size: Size) -> Size:
         for distortion in self.distortions:
-            assert isinstance(distortion, Distortion)
-            size = distortion.output_size(size)
+            size = cast(Distortion, distortion).output_size(size)
         return size

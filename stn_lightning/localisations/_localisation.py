@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stn_lightning.component import Component
-from stn_lightning.transforms._product import without_autocast
+from stn_lightning.geometry import without_autocast
 
 
 class Regression(nn.Linear):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from stn_lightning import localisations
+from stn_lightning.component import class_of
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import CNN, Network, Output
 from stn_lightning.samplers import Bilinear, Sampler
@@ -121,9 +122,8 @@ class Classification(Task):
 
 
 def _usual_localisation(network: Any) -> LocalisationFactory:
-    cls = next((c for c in (network, *getattr(network, "args", ())) if isinstance(c, type)), None)
-    cls = cls or getattr(network, "func", None)
-    name = cls.localisation if isinstance(cls, type) and issubclass(cls, Network) else CNN.localisation
+    cls = class_of(network)
+    name = cls.localisation if cls is not None and issubclass(cls, Network) else CNN.localisation
     return localisations.registry[name]
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 NEVER = -1
 ADVICE = (
-    "training stops, the last checkpoint is from before. A smaller learning rate, a smaller localisation_lr_scale or "
-    "trainer.gradient_clip_val may help"
+    "training stops, the last checkpoint, if there is one, is from before. A smaller learning rate, a smaller "
+    "localisation_lr_scale or trainer.gradient_clip_val may help"
 )
 
 

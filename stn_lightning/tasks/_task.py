@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from torch import Tensor
 from torch.optim import Optimizer
 
-from stn_lightning.component import Recorded, class_path, init_args
+from stn_lightning.component import Recorded, class_of, class_path, init_args
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import Output
 from stn_lightning.tasks._nonfinite import LossWatch, check_weights
@@ -28,7 +28,7 @@ class Task(Recorded, LightningModule, ABC):
     gives ``loss``.
 
     Args:
-        optimizer: makes the optimizer of parameter groups; None for SGD with learning rate 0.01, as in the paper.
+        optimizer: makes the optimizer of parameter groups; None for Adam with learning rate 0.001.
         scheduler: makes the learning-rate scheduler of the optimizer; None for a constant rate. One that has a
             ``total_steps`` of None is given the number of steps that the trainer will take.
         scheduler_interval: whether the scheduler counts ``step`` or ``epoch``.
@@ -121,7 +121,7 @@ class Task(Recorded, LightningModule, ABC):
         """What a scheduler is told beside its own arguments: how many steps there are, and the rates of each group."""
         given = getattr(factory, "keywords", {})
         arguments: dict[str, Any] = {}
-        takes_total = "total_steps" in inspect.signature(_made_by(factory)).parameters
+        takes_total = "total_steps" in inspect.signature(class_of(factory) or factory).parameters
         if takes_total and given.get("total_steps") is None and given.get("epochs") is None:
             arguments["total_steps"] = int(self.trainer.estimated_stepping_batches)
         for name in ("max_lr", "base_lr"):  # OneCycleLR and CyclicLR set the rates of all groups anew
@@ -139,13 +139,7 @@ class Task(Recorded, LightningModule, ABC):
             {"name": "localisation", "params": [p for p in self.parameters() if p in slow]},
         ]
         groups = [group for group in groups if group["params"]]
-        optimizer = torch.optim.SGD(groups, lr=0.01) if self.optimizer is None else self.optimizer(groups)
+        optimizer = torch.optim.Adam(groups, lr=1e-3) if self.optimizer is None else self.optimizer(groups)
         for group in optimizer.param_groups:
             group["lr"] *= self._lr_scale(group)
         return optimizer
-
-
-def _made_by(factory: Any) -> Any:
-    """The class behind a factory: itself, or what a partial is of."""
-    candidates = (getattr(factory, "func", None), *getattr(factory, "args", ()))
-    return next((c for c in candidates if isinstance(c, type)), factory)

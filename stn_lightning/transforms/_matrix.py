@@ -7,9 +7,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from stn_lightning.geometry import homogeneous
+from stn_lightning.geometry import homogeneous, without_autocast
 from stn_lightning.transforms._linear import LinearTransform
-from stn_lightning.transforms._product import without_autocast
 from stn_lightning.transforms._transform import Transform
 
 

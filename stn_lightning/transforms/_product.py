@@ -6,19 +6,12 @@ would break ``torch.compile(fullgraph=True)``: small bases are summed by broadca
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
+from stn_lightning.geometry import without_autocast
+
 BROADCAST_AT_MOST = 8
-
-
-def without_autocast(device_type: str) -> AbstractContextManager[None]:
-    """A context in which products keep the dtype of their factors: bfloat16 coordinates are wrong by pixels."""
-    if torch.is_autocast_enabled(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()
 
 
 def linear_forms(coefficients: Tensor, basis: Tensor) -> Tensor:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from stn_lightning.component import Component
-from stn_lightning.geometry import checked_size, regular_points
+from stn_lightning.geometry import checked_size, regular_points, without_autocast
 from stn_lightning.transforms._constants import Constants, frozen
-from stn_lightning.transforms._product import without_autocast
 
 
 class Transform(Component, ABC):

@@ -21,7 +21,9 @@ def training(seed=0, epoch=0, rank=0, world_size=1, batch_size=5):
 
 
 def test_seeds_of_different_keys_differ():
-    keys = list(product(range(1, 4), range(5), range(20), range(4)))
+    """Zeros at the end of a key count too, and so does the purpose: an epoch's order is not its first distortion."""
+    numbers = [*product(range(3), range(5), range(20), range(4)), (0,), (0, 0), (0, 0, 0), (1,), (1, 0)]
+    keys = [(purpose, *key) for purpose in ("order", "distortion", "validation", "test") for key in numbers]
     seeds = {derived_seed(*key) for key in keys}
     assert len(seeds) == len(keys)
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -27,11 +27,10 @@ def test_every_parameter_is_in_one_group(make, trainer, digits):
     assert sum(len(group["params"]) for group in groups.values()) == len(list(task.parameters()))
 
 
-def test_default_is_the_papers(make, trainer, digits):
+def test_default_is_adam(make, trainer, digits):
     (optimizer,) = fitted(make(), trainer, digits).optimizers
-    assert type(optimizer) is SGD
-    for group in optimizer.param_groups:
-        assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0, 0)
+    assert type(optimizer) is Adam
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.1, 2.0])
