@@ -3,7 +3,7 @@
 python benchmarks/rts.py [--seeds 0 1 2] [further options of `stn fit`, such as --data.root=FOLDER]
 
 The CNN has the base structure of the ST-CNN, the average pooling at its entrance included. CNN (42x42) goes without that
-pooling: it sees the full resolution, at ten times the cost; ask for it by --full.
+pooling: it sees the full resolution, at several times the cost; ask for it by --full.
 """
 
 from __future__ import annotations

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import Trainer
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stn_lightning.callbacks._validation import PictureCallback
 from stn_lightning.geometry import normalised_to_pixel
 from stn_lightning.networks import Output
 from stn_lightning.spatial_transformer import Warped
@@ -80,37 +79,21 @@ def _with_outline(cell: Tensor, grid: Tensor) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
-class WarpPictures(Callback):
+class WarpPictures(PictureCallback):
     """One TensorBoard picture per spatial transformer and validation: input, input with the sampling grid's outline, output.
 
-    It reads the ``Output`` that the validation step returns as ``output``; the tag is ``warp/NAME``.
+    The tag is ``warp/NAME``.
 
     Args:
         num_images: columns of a picture.
         side: height and width of each cell, in pixels.
     """
 
-    def __init__(self, num_images: int = 8, side: int = 84) -> None:
-        if num_images < 1 or side < 1:
-            raise ValueError(f"expected num_images and side of at least 1, got {num_images=}, {side=}")
-        self.num_images = num_images
-        self.side = side
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Sequence[Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        output = outputs.get("output") if isinstance(outputs, Mapping) else None
-        if batch_idx or dataloader_idx or trainer.sanity_checking or not isinstance(output, Output):
+    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
+        if batch_idx:
             return
         n = self.num_images
-        for logger in (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)):
+        for writer in self.writers(trainer):
             for name, warped in output.warps.items():
-                first = Warped(*(part[:n] for part in warped))
-                picture = panel(batch[0][:n], first, self.side)
-                logger.experiment.add_image(f"warp/{name}", picture, trainer.global_step)
+                picture = panel(images[:n], Warped(*(part[:n] for part in warped)), self.side)
+                writer.add_image(f"warp/{name}", picture, trainer.global_step)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from stn_lightning.callbacks._pictures import captions, cells_of, panel
+from stn_lightning.callbacks._validation import PictureCallback
 from stn_lightning.networks import Output
 from stn_lightning.spatial_transformer import Warped
 
@@ -26,7 +26,7 @@ class _Sample(NamedTuple):
     warps: dict[str, Warped]
 
 
-class HardSamples(Callback):
+class HardSamples(PictureCallback):
     """TensorBoard pictures of the validation images of the highest loss, and of the first that are classified wrong.
 
     Each column shows an image, with the outline of the sampling grid and its output for each spatial transformer, under its
@@ -38,29 +38,14 @@ class HardSamples(Callback):
     """
 
     def __init__(self, num_images: int = 8, side: int = 84) -> None:
-        if num_images < 1 or side < 1:
-            raise ValueError(f"expected num_images and side of at least 1, got {num_images=}, {side=}")
-        self.num_images = num_images
-        self.side = side
+        super().__init__(num_images, side)
         self._hardest: list[_Sample] = []
         self._wrong: list[_Sample] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._hardest, self._wrong = [], []
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Sequence[Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        output = outputs.get("output") if isinstance(outputs, Mapping) else None
-        if trainer.sanity_checking or not isinstance(output, Output):
-            return
-        images, targets = batch
+    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
         losses = F.cross_entropy(output.prediction.float(), targets, reduction="none")
         predicted = output.prediction.argmax(1)
 
@@ -82,10 +67,10 @@ class HardSamples(Callback):
         self._wrong += samples((predicted != targets).nonzero().flatten()[:missing])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)):
+        for writer in self.writers(trainer):
             for title, samples in (("hardest", self._hardest), ("wrong", self._wrong)):
                 for name, picture in self._pictures(samples).items():
-                    logger.experiment.add_image(f"{title}/{name}", picture, trainer.global_step)
+                    writer.add_image(f"{title}/{name}", picture, trainer.global_step)
 
     def _pictures(self, samples: Sequence[_Sample]) -> dict[str, Tensor]:
         if not samples:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from stn_lightning.callbacks._validation import ValidationCallback
 from stn_lightning.geometry import mean_affine
 from stn_lightning.networks import Output
 from stn_lightning.spatial_transformer import Warped
@@ -37,7 +36,7 @@ def in_words(warped: Warped, input_size: Sequence[int]) -> dict[str, Tensor]:
     return {"angle_degrees": angle.rad2deg(), "scale": scale, "shift_x_pixels": shift_x, "shift_y_pixels": shift_y}
 
 
-class WarpStatistics(Callback):
+class WarpStatistics(ValidationCallback):
     """TensorBoard histograms per spatial transformer and validation: theta, and angle, scale and shift of its warps.
 
     They are of the validation images that the first process sees; the tags are ``warp_NAME/angle_degrees`` and so on, and
@@ -56,29 +55,18 @@ class WarpStatistics(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen = {}
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Sequence[Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        output = outputs.get("output") if isinstance(outputs, Mapping) else None
-        if trainer.sanity_checking or not isinstance(output, Output):
-            return
+    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
         for name, warped in output.warps.items():
-            values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, batch[0].shape[2:]).items()}
+            values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, images.shape[2:]).items()}
             shown = warped.theta.detach()[:, : self.max_parameters].unbind(1)
             values |= {f"theta_{name}/{i:02}": v for i, v in enumerate(shown)}
             for tag, value in values.items():
                 self._seen.setdefault(tag, []).append(value.float().cpu())
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in (lg for lg in trainer.loggers if isinstance(lg, TensorBoardLogger)):
+        for writer in self.writers(trainer):
             for tag, parts in self._seen.items():
                 values = torch.cat(parts)
                 values = values[values.isfinite()]
                 if len(values):
-                    logger.experiment.add_histogram(tag, values, trainer.global_step)
+                    writer.add_histogram(tag, values, trainer.global_step)
