@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from stn_lightning.localisations._localisation import Localisation, Regression
@@ -51,5 +52,5 @@ class Convolutional(Localisation):
             nn.Flatten(),
             nn.Linear(filters * rest[0] * rest[1], units),
             nn.ReLU(),
-        )
+        ).to(memory_format=torch.channels_last)
         self.head = Regression(units, initial)

@@ -18,5 +18,7 @@ class Nearest(Sampler):
         padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
     """
 
+    grid_gradient = "none"
+
     def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
         return F.grid_sample(input, grid, "nearest", self.padding_mode, align_corners)

@@ -24,12 +24,15 @@ class Sampler(Component, ABC):
 
     Attributes:
         ndim: dimensions of the space, 2 or 3.
+        grid_gradient: what flows back to the grid: the ``exact`` derivative of the output, a ``surrogate`` that is meant to
+            teach better than the exact one, or ``none``.
 
     Raises:
         ValueError: for an unknown ``padding_mode``.
     """
 
     ndim: ClassVar[int] = 2
+    grid_gradient: ClassVar[Literal["exact", "surrogate", "none"]] = "exact"
 
     def __init__(self, padding_mode: PaddingMode = "zeros") -> None:
         super().__init__()

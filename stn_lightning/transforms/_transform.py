@@ -17,7 +17,9 @@ from stn_lightning.transforms._constants import Constants, frozen
 class Transform(Component, ABC):
     """A family of warps with parameters theta: a map from target (output) to source (input) coordinates.
 
-    A subclass gives ``num_params``, ``identity`` and ``points``; ``grid`` follows from them.
+    A subclass gives ``num_params``, ``identity`` and ``points``; ``grid`` follows from them. It may offer two methods more, in
+    theta (B, P): ``inverse(theta)``, the theta of the inverse map, and ``compose(outer, inner)``, that of
+    ``p -> T_outer(T_inner(p))``. Who calls them meets a ValueError where a theta has none.
 
     Convention:
         Points are normalised, (x, y[, z]); theta maps target points to source points.
@@ -26,11 +28,13 @@ class Transform(Component, ABC):
         num_params: P, the number of parameters of one warp.
         ndim: dimensions of the space, 2 or 3.
         has_identity: whether some theta leaves every point where it is.
+        inverse_tolerance: how far, in normalised units and float64, ``inverse`` and ``compose`` may be off inside the image.
     """
 
     num_params: int
     ndim: ClassVar[int] = 2
     has_identity: bool = True
+    inverse_tolerance: ClassVar[float] = 1e-9
 
     def __init__(self) -> None:
         super().__init__()
