@@ -20,6 +20,7 @@ ROOMS = [
     "spatial_transformer",
     "networks",
     "distortions",
+    "_import_policy",
     "data",
     "tasks",
     "callbacks",
@@ -27,6 +28,7 @@ ROOMS = [
     "_checkpoints",
     "_messages",
     "cli",
+    "_plugin_commands",
     "__main__",
 ]
 LIGHTNING_ROOMS = {"data", "tasks", "callbacks", "cli"}
@@ -132,7 +134,7 @@ def test_built_ins_come_from_our_own_entry_points():
     }
     assert groups == {
         "transforms": {"translation", "attention", "similarity", "affine", "projective", "tps"},
-        "samplers": {"nearest", "bilinear", "bicubic"},
+        "samplers": {"nearest", "bilinear", "bicubic", "bspline", "antialiased"},
         "localisations": {"fc", "conv"},
     }
 

@@ -6,8 +6,11 @@ The samplers are plugins: ``registry["bilinear"]``, ``stn_lightning.samplers.bil
 from typing import Any
 
 from stn_lightning.plugins import Registry
+from stn_lightning.samplers._antialiased import Antialiased
 from stn_lightning.samplers._bicubic import Bicubic
 from stn_lightning.samplers._bilinear import Bilinear
+from stn_lightning.samplers._bspline import BSpline
+from stn_lightning.samplers._interpolation import Interpolation
 from stn_lightning.samplers._nearest import Nearest
 from stn_lightning.samplers._sampler import Sampler
 
@@ -18,4 +21,4 @@ def __getattr__(name: str) -> Any:
     return registry.resolve(name)
 
 
-__all__ = ["Bicubic", "Bilinear", "Nearest", "Sampler", "registry"]
+__all__ = ["Antialiased", "BSpline", "Bicubic", "Bilinear", "Interpolation", "Nearest", "Sampler", "registry"]

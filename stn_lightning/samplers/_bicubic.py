@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from stn_lightning.samplers._sampler import Sampler
+from stn_lightning.samplers._interpolation import Interpolation
+
+A = -0.75
 
 
-class Bicubic(Sampler):
+class Bicubic(Interpolation):
     """Bicubic convolution (Keys 1981, a = -0.75) over 4x4 pixels. It may overshoot the range of the input.
 
     Args:
         padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        deterministic: read by ``torch.index_select``, see ``Bilinear``.
     """
 
-    def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
-        return F.grid_sample(input, grid, "bicubic", self.padding_mode, align_corners)
+    mode = "bicubic"
+
+    @staticmethod
+    def kernel(pixel: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        floor = pixel.floor()
+        t = pixel - floor
+        return floor - 1, [_far(1 + t), _near(t), _near(1 - t), _far(2 - t)]
+
+
+def _near(x: Tensor) -> Tensor:
+    """Keys' kernel at distances up to 1."""
+    return ((A + 2) * x - (A + 3)) * x * x + 1
+
+
+def _far(x: Tensor) -> Tensor:
+    """Keys' kernel at distances from 1 to 2."""
+    return ((A * x - 5 * A) * x + 8 * A) * x - 4 * A

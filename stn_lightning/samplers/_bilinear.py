@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from stn_lightning.samplers._sampler import Sampler
+from stn_lightning.samplers._interpolation import Interpolation
 
 
-class Bilinear(Sampler):
+class Bilinear(Interpolation):
     """Bilinear interpolation: Jaderberg et al. 2015, equation (5), with the gradients of (6) and (7).
 
     Args:
         padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        deterministic: read by ``torch.index_select`` instead of ``grid_sample``: the same to rounding, slower. On CUDA, under
+            ``torch.use_deterministic_algorithms`` (``Trainer(deterministic=True)``), the gradient of the former is
+            deterministic and that of the latter an error; there a map is read so in any case.
     """
 
-    def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
-        return F.grid_sample(input, grid, "bilinear", self.padding_mode, align_corners)
+    mode = "bilinear"
+
+    @staticmethod
+    def kernel(pixel: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        first = pixel.floor()
+        t = pixel - first
+        return first, [1 - t, t]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from stn_lightning.samplers._sampler import Sampler
+from stn_lightning.samplers._interpolation import Interpolation
 
 
-class Nearest(Sampler):
+class Nearest(Interpolation):
     """The nearest pixel: Jaderberg et al. 2015, equation (4).
 
     Piecewise constant: it has a gradient in the input, none in the grid. Halfway between two pixels it takes the even one, as
@@ -16,9 +17,12 @@ class Nearest(Sampler):
 
     Args:
         padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        deterministic: read by ``torch.index_select``, see ``Bilinear``.
     """
 
+    mode = "nearest"
     grid_gradient = "none"
 
-    def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
-        return F.grid_sample(input, grid, "nearest", self.padding_mode, align_corners)
+    @staticmethod
+    def kernel(pixel: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        return pixel.round(), [1 + 0 * pixel]  # a gradient of zero, as that of grid_sample

@@ -16,7 +16,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=["nearest", "bilinear", "bicubic"])
+@pytest.fixture(params=["nearest", "bilinear", "bicubic", "bspline", "antialiased"])
 def name(request):
     return request.param
 

@@ -1,10 +1,12 @@
-"""Samplers against scipy's map_coordinates and OpenCV's remap, inside the frame, on it and far outside."""
+"""Samplers against scipy, OpenCV, torch-interpol and torch's own samples, inside the frame, on it and far outside."""
 
 import cv2
+import interpol
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import map_coordinates
+from torch.testing._internal.common_methods_invocations import op_db
 
 from stn_lightning.geometry import normalised_to_pixel, pixel_to_normalised
 from stn_lightning.samplers import Sampler, registry
@@ -87,7 +89,7 @@ def test_bicubic_is_that_of_opencv(where, padding, align_corners):
 
 
 @both
-@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "antialiased"])
 def test_zeros_are_the_default_outside(name, align_corners):
     far = torch.full((1, 2, 2, 2), 3.0)
     assert registry[name]()(torch.ones(1, 1, 5, 5), far, align_corners).abs().max() == 0
@@ -122,14 +124,41 @@ def test_plugin_gets_one_dtype_and_gives_that_of_the_input(dtype):
     assert output.dtype == dtype
 
 
-def test_torchs_own_samples():
-    """The inputs with which torch tests grid_sample: our samplers take those, and give what it gives."""
-    pytest.importorskip("expecttest", reason="torch.testing._internal needs expecttest")
-    from torch.testing._internal.common_methods_invocations import op_db
+@both
+@paddings
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_values_and_gradients_are_those_of_torch_interpol(ndim, padding, align_corners):
+    """To first order: torch-interpol has no second derivatives."""
+    image, points = images(*(5, 7, 9)[-ndim:]), scattered(ndim)
+    sampler = (registry["bilinear"] if ndim == 2 else Trilinear)(padding)
+    bound = {"zeros": "zero", "border": "replicate", "reflection": "dct1" if align_corners else "dct2"}[padding]
+    upstream = torch.randn(3, len(points), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
-    (op,) = [op for op in op_db if op.name == "nn.functional.grid_sample"]
-    for sample in op.sample_inputs("cpu", torch.float64):
+    def theirs(sampler, image, points, align_corners):
+        where = normalised_to_pixel(points, image.shape[2:], align_corners).flip(-1)
+        return interpol.grid_pull(image, where[None], 1, bound=bound, extrapolate=True).view(3, -1)
+
+    results = []
+    for function in (sampled, theirs):
+        leaves = image.clone().requires_grad_(), points.clone().requires_grad_()
+        values = function(sampler, *leaves, align_corners)
+        results.append([values.detach(), *torch.autograd.grad(values, leaves, upstream)])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("name", ["nn.functional.grid_sample", "grid_sampler_2d", "grid_sampler_3d"])
+def test_torchs_own_samples(name, deterministic):
+    """The inputs with which torch tests grid_sample: our samplers take those, and give what it gives."""
+    (op,) = [op for op in op_db if op.name == name]
+    modes, borders = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    samples = [sample for sample in op.sample_inputs("cpu", torch.float64) if sample.input.numel() < 1e5]
+    assert len(samples) >= 12
+    for sample in samples:
         grid, mode, padding, align_corners = (*sample.args, *sample.kwargs.values())[:4]
-        if sample.input.ndim == 4:
-            ours = registry[mode](padding)(sample.input, grid, align_corners)
-            torch.testing.assert_close(ours, op(sample.input, *sample.args, **sample.kwargs), rtol=0, atol=0)
+        mode, padding = modes[mode] if mode in range(3) else mode, borders[padding] if padding in range(3) else padding
+        kind = type("OfSpace", (registry[mode],), {"ndim": sample.input.ndim - 2})
+        ours = kind(padding, deterministic=deterministic)(sample.input, grid, align_corners)
+        tolerance = 1e-10 if deterministic else 0
+        torch.testing.assert_close(ours, op(sample.input, *sample.args, **sample.kwargs), rtol=0, atol=tolerance)
