@@ -1,12 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PLUGINS := $(wildcard plugins/*)
 
 .PHONY: quickstart test lint clean
 
 quickstart: .venv/quickstart ## train ST-CNN and CNN on embedded digits, print a table, write quickstart.png
 	$(BIN)/python benchmarks/quickstart.py
 
-test: .venv/test ## run the tests
+test: .venv/test ## run the tests, those of plugins/ included
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/dev ## ruff and mypy
@@ -18,8 +19,9 @@ lint: .venv/dev ## ruff and mypy
 	$(PYTHON) -m venv .venv
 
 # torch and torchvision in one step from one index: a pair that does not match breaks `import lightning`
-.venv/%: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e ".[$*]"
+.venv/%: pyproject.toml $(PLUGINS:=/pyproject.toml) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e ".[$*]" \
+		$(if $(filter quickstart,$*),,$(foreach plugin,$(PLUGINS),-e "$(plugin)[test]"))
 	touch $@
 
 clean:

@@ -13,6 +13,10 @@ def main(args: list[str] | None = None) -> None:
 
         sys.stdout.write(f"stn {__version__}\n")
         return
+    if given and given[0] in ("plugins", "check-plugin"):
+        from stn_lightning._plugin_commands import COMMANDS
+
+        sys.exit(COMMANDS[given[0]](given[1:]))
     from stn_lightning.cli import run
 
     run(args)
