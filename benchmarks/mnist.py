@@ -2,8 +2,8 @@
 
 python benchmarks/mnist.py [--sets R RTS P E TC] [--seed 0] [--file runs/mnist.jsonl] [further options of `stn fit`]
 
-A row is written when its run is finished; rows that the file holds are not run again. The CNN sees the full resolution. At 42x42
-and 60x60 the ST-CNNs have an average pooling after the spatial transformer; the pooled CNN has the same without the transformer.
+A row is written when its run is finished; rows that the file holds are not run again. The CNN sees the full resolution. At
+42x42 and 60x60 the ST-CNNs have an average pooling after the spatial transformer; the pooled CNN has the same without it.
 """
 
 from __future__ import annotations

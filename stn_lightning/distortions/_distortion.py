@@ -104,9 +104,9 @@ def warp_once(chain: Sequence[MatrixDistortion], images: Tensor, generator: torc
 
 def normalised(matrix: Tensor, source: Size, target: Size) -> Tensor:
     """A matrix (B, 3, 3) of pixels from the centre as one of normalised coordinates (``align_corners=False``)."""
-    to_pixels = torch.tensor([target[1] / 2, target[0] / 2, 1.0], device=matrix.device, dtype=matrix.dtype)
-    from_pixels = torch.tensor([2 / source[1], 2 / source[0], 1.0], device=matrix.device, dtype=matrix.dtype)
-    return from_pixels[:, None] * matrix * to_pixels
+    to_pixels, from_pixels = (target[1] / 2, target[0] / 2, 1.0), (2 / source[1], 2 / source[0], 1.0)
+    units = [[row * column for column in to_pixels] for row in from_pixels]
+    return matrix * torch.tensor(units, device=matrix.device, dtype=matrix.dtype)
 
 
 def uniform(count: int, low: float, high: float, like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -37,10 +37,10 @@ class RandomElastic(Distortion):
         """A chain of affine distortions and then this, sampled once: the chain moves the spline's source points."""
         matrix, target = matrix_of(chain, images, generator)
         lattice = self.transform.identity().to(matrix).view(1, -1, 2)
-        pixels = matrix.new_tensor([target[1] / 2, target[0] / 2])
+        std = matrix.new_tensor([2 * self.std / target[1], 2 * self.std / target[0]])
         moves = torch.randn((len(matrix), lattice.shape[1], 2), generator=generator, device=matrix.device, dtype=matrix.dtype)
         to_source = normalised(matrix, (images.shape[-2], images.shape[-1]), target)
         linear, shift = to_source[:, :2, :2].transpose(1, 2), to_source[:, None, :2, 2]
-        theta = torch.baddbmm(shift, moves.mul_(self.std / pixels).add_(lattice), linear).flatten(1)
+        theta = torch.baddbmm(shift, torch.addcmul(lattice, moves, std), linear).flatten(1)
         warped: Tensor = self.sampler(images, self.transform.grid(theta, target))
         return warped
