@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +102,13 @@ def _leaves(config: Any, prefix: str = "model") -> Iterator[tuple[str, Any]]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal, or two paths of one class."""
+    """Equal, or two paths of one class, which the parser has imported for the command line."""
     return bool(a == b) or (isinstance(a, str) and isinstance(b, str) and "." in a and _named(a) is _named(b) is not None)
 
 
 def _named(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name, None)
-    except ImportError:
-        return None
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _short(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from stn_lightning._import_policy import ImportPolicy
 from stn_lightning.plugins import PluginError, Registry
 
 BOILERPLATE = re.compile(
@@ -12,6 +13,7 @@ BOILERPLATE = re.compile(
     r"Expected a <class 'NoneType'>|$"
 )
 GIVEN = re.compile(r"Given value: (.+)")
+REFUSED = re.compile(r"Importing '([^']+)' is not allowed")
 NO_SUCH_NAME = re.compile(r"Expected a dot import path string: (\S+)")
 
 
@@ -20,12 +22,13 @@ def installed(registries: Sequence[Registry]) -> str:
     return "\n".join(f"installed {registry.kind}s: {', '.join(registry) or 'none'}" for registry in registries)
 
 
-def cause(message: str, registries: Sequence[Registry]) -> str:
+def cause(message: str, registries: Sequence[Registry], policy: ImportPolicy | None = None) -> str:
     """The cause in a parser's message, in one line: the option, and what is wrong with its value.
 
     Args:
         message: jsonargparse's text, which lists what each accepted type has against the value.
         registries: those whose names the option may hold.
+        policy: the one that a refused import is of.
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
@@ -35,6 +38,9 @@ def cause(message: str, registries: Sequence[Registry]) -> str:
             if keys and keys[-1].rpartition(".")[2] == registry.kind:
                 reasons = [_why_not(registry, name)]
     given = GIVEN.search(message)
+    refused = REFUSED.search(message)
+    if refused and policy is not None:
+        reasons = [policy.refusal(refused[1]) + (f"; got {given[1]}" if given and refused[1] not in given[1] else "")]
     if given and reasons and all(reason.startswith("Expected") for reason in reasons):
         reasons[-1] += f"; got {given[1]}"
     where = f"--{'.'.join(keys)}: " if keys else ""

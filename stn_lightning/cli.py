@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
 from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
+from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
 from stn_lightning.callbacks import BestAndLast, HardSamples, PredictionTable, WarpPictures, WarpStatistics, is_rank_zero
 from stn_lightning.tasks import Classification, NonFiniteLossError, Task
@@ -27,6 +28,12 @@ from stn_lightning.tasks import Classification, NonFiniteLossError, Task
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
 DEFAULT_EPOCHS = 20
+DESCRIPTION = (
+    "Spatial Transformer Networks. Further commands: `stn plugins` lists the plugins, `stn check-plugin NAME` tests one."
+)
+OPEN_IMPORTS = f"""\
+{OPTION} PKG, anywhere and repeatable, or {VARIABLE}=PKG,PKG: configs and checkpoints may name
+classes of PKG, beside those of stn_lightning, its plugins, torch.nn, torch.optim and lightning"""
 USER_ERRORS = (ValueError, OSError, ImportError, MisconfigurationException, NonFiniteLossError)
 
 
@@ -34,17 +41,20 @@ class Parser(LightningArgumentParser):
     """A parser that says in one line what is wrong, and names what is installed."""
 
     lists_installed = False
+    policy: ImportPolicy | None = None
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """The help, and where it lists the options of a model, what is installed."""
-        text = super().format_help(*args, **kwargs)
-        return f"{text}\n{installed(REGISTRIES)}\n" if self.lists_installed else text
+        """The help, and where it is of a command, what may be imported and what is installed."""
+        parts = [super().format_help(*args, **kwargs)]
+        parts += [f"{OPEN_IMPORTS}\n"] if self.policy is not None else []
+        parts += [f"{installed(REGISTRIES)}\n"] if self.lists_installed else []
+        return "\n".join(parts)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with the cause."""
         if not self.exit_on_error:
             super().error(message, ex)
-        sys.stderr.write(f"{self.prog.split(' [')[0]}: error: {cause(message, REGISTRIES)}\n")
+        sys.stderr.write(f"{self.prog.split(' [')[0]}: error: {cause(message, REGISTRIES, self.policy)}\n")
         self.exit(2)
         raise AssertionError
 
@@ -62,9 +72,15 @@ class CLI(LightningCLI):
 
     Unless the trainer's config says otherwise, a run logs to TensorBoard and CSV in a folder of its own, keeps its best and
     its last checkpoint, and shows learning rates and what the spatial transformers look at.
+
+    Args:
+        args: the command line; that of the process where None.
+        opened: packages that configs and checkpoints may name beside the usual ones.
     """
 
-    def __init__(self, args: ArgsType = None) -> None:
+    def __init__(self, args: ArgsType = None, opened: Sequence[str] = ()) -> None:
+        self.policy = ImportPolicy(opened)
+        self.policy.enforce()
         super().__init__(
             Task,
             LightningDataModule,
@@ -72,7 +88,7 @@ class CLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=RunConfig,
             parser_class=Parser,
-            parser_kwargs={"prog": "stn", "description": "Spatial Transformer Networks.", "version": __version__},
+            parser_kwargs={"prog": "stn", "description": DESCRIPTION, "version": __version__},
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -80,6 +96,12 @@ class CLI(LightningCLI):
         )
 
     checkpoint: tuple[Path, dict[str, Any]] | None = None
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = super().init_parser(**kwargs)
+        if isinstance(parser, Parser):
+            parser.policy = self.policy
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.input_shape", "model.init_args.input_shape", apply_on="instantiate")
@@ -93,6 +115,9 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         subcommand: str = self.config.subcommand
         config = self.config[subcommand]
+        if config.weights_only is False:
+            raise ValueError("--weights_only=false is not allowed: the checkpoint could run code; those of stn are plain data")
+        config.weights_only = True
         if config.ckpt_path is None:
             if subcommand != "fit":
                 sys.stderr.write(f"stn {subcommand}: no --ckpt_path (a file, best or last): the weights are untrained\n")
@@ -106,6 +131,9 @@ class CLI(LightningCLI):
         default = self.subcommand_parser.get_defaults().model.as_dict()
         check_same_model(config.model.as_dict(), default, kept, file)
         self.checkpoint = file, kept
+
+    def before_instantiate_classes(self) -> None:
+        self.policy.check(self.config[self.subcommand])
 
     def after_instantiate_classes(self) -> None:
         if self.checkpoint is not None:
@@ -199,7 +227,7 @@ def run(args: list[str] | None = None) -> None:
     """
     _quiet()
     try:
-        CLI(args)
+        CLI(*_split(sys.argv[1:] if args is None else args))
     except USER_ERRORS as e:
         _end(e)
     except RuntimeError as e:
@@ -207,6 +235,22 @@ def run(args: list[str] | None = None) -> None:
             raise
         first, *rest = [line.strip() for line in str(e).splitlines()[1:]]
         _end(e, f"the checkpoint does not fit the model: {first}{f' (and {len(rest)} more)' if rest else ''}")
+
+
+def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the parser, and the packages of each ``--allow-import``: they are needed before there is a parser."""
+    rest: list[str] = []
+    opened: list[str] = []
+    pending = iter(args)
+    for arg in pending:
+        option, is_given, package = arg.partition("=")
+        if option != OPTION:
+            rest.append(arg)
+        elif package := package if is_given else next(pending, ""):
+            opened.append(package)
+        else:
+            raise ValueError(f"expected a package after {OPTION}")
+    return rest, opened
 
 
 def _end(error: Exception, message: str | None = None) -> NoReturn:
@@ -219,6 +263,8 @@ def _end(error: Exception, message: str | None = None) -> NoReturn:
 
 def _quiet() -> None:
     """Silences what a user can do nothing about."""
+    # they are those of the process, less --allow-import
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     # https://github.com/Lightning-AI/pytorch-lightning/issues/21396: a deprecation inside Lightning
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # the folder of a run is reserved before the loggers see it, and holds nothing of another run

@@ -211,7 +211,8 @@ def helpers_source():
 
 
 @pytest.fixture
-def helpers(importable, helpers_source):
+def helpers(importable, helpers_source, monkeypatch):
     """Callbacks that a command can name: ``stn_test_helpers.Interrupt``, ``.Poison``, ``.Count``, ``.Diary``."""
     (importable / "stn_test_helpers.py").write_text(helpers_source)
+    monkeypatch.setenv("STN_ALLOW_IMPORT", "stn_test_helpers")
     return importable

@@ -88,4 +88,4 @@ def test_bug_keeps_its_traceback(stn, importable):
         "        raise ZeroDivisionError('a bug')\n"
     )
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        stn("fit", *FCN, "--trainer.fast_dev_run=1", "--trainer.callbacks=stn_test_bug.Bug")
+        stn("fit", *FCN, "--trainer.fast_dev_run=1", "--allow-import=stn_test_bug", "--trainer.callbacks=stn_test_bug.Bug")

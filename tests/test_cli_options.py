@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 import stn_lightning
+from stn_lightning import localisations, samplers, transforms
 
+INSTALLED = ", ".join(transforms.registry)
 TPS = {"class_path": "stn_lightning.transforms.tps"}
 
 
@@ -72,10 +74,8 @@ def test_name_alone_in_yaml(stn, tmp_path):
     assert model["class_path"] == "stn_lightning.tasks.Classification"
     assert model["init_args"]["transform"]["class_path"] == "stn_lightning.transforms.tps"
     assert model["init_args"]["transform"]["init_args"]["grid_size"] == 4
-    assert model["init_args"]["sampler"] == {
-        "class_path": "stn_lightning.samplers.bicubic",
-        "init_args": {"padding_mode": "zeros"},
-    }
+    assert model["init_args"]["sampler"]["class_path"] == "stn_lightning.samplers.bicubic"
+    assert model["init_args"]["sampler"]["init_args"]["padding_mode"] == "zeros"
     done = stn("fit", config, "--trainer.fast_dev_run=1", "--model.network=FCN", "--data.batch_size=8")
     assert done.code == 0, done.err
 
@@ -147,9 +147,9 @@ def test_help_ends_with_what_is_installed(stn, subcommand):
     done = stn(subcommand, "--help")
     assert done.code == 0
     assert done.out.rstrip().splitlines()[-3:] == [
-        "installed transforms: affine, attention, projective, similarity, tps, translation",
-        "installed localisations: conv, fc",
-        "installed samplers: bicubic, bilinear, nearest",
+        f"installed transforms: {INSTALLED}",
+        f"installed localisations: {', '.join(localisations.registry)}",
+        f"installed samplers: {', '.join(samplers.registry)}",
     ]
     assert "--model.transform" in done.out or "--model" in done.out
 
@@ -159,20 +159,23 @@ def test_help_ends_with_what_is_installed(stn, subcommand):
     [
         (
             ["--model.transform=tsp"],
-            ["--model.transform", "'tsp'", "'tps'", "affine, attention, projective, similarity, tps, translation"],
+            ["--model.transform", "'tsp'", "'tps'", INSTALLED],
         ),
         (
             ["--model.sampler=bilinaer", "--model.transform=tps"],
-            ["--model.sampler", "'bilinear'", "bicubic, bilinear, nearest"],
+            ["--model.sampler", "'bilinear'", ", ".join(samplers.registry)],
         ),
-        (["--model.localisation=cnov", "--model.transform=tps"], ["--model.localisation", "'conv'", "conv, fc"]),
+        (
+            ["--model.localisation=cnov", "--model.transform=tps"],
+            ["--model.localisation", "'conv'", ", ".join(localisations.registry)],
+        ),
         (["--model.transform=tps", "--model.transform.gridsize=3"], ["gridsize"]),
         (["--model.transform=tps", "--model.transform.grid_size=some"], ["grid_size", "some"]),
         (["--model.trasform=tps"], ["trasform"]),
         (["--data.distortion=RST"], ["distortion", "RST"]),
         (["--data.batch_size=many"], ["batch_size", "many"]),
-        (["--model.transform=stn_lightning.transforms.tsp"], ["tsp", "affine, attention, projective"]),
-        (["--model.transform=no.such.Module"], ["--model.transform", "'no'"]),
+        (["--model.transform=stn_lightning.transforms.tsp"], ["tsp", INSTALLED]),
+        (["--model.transform=stn_lightning.no_such.Module"], ["--model.transform", "no_such"]),
         (["--config=missing.yaml"], ["missing.yaml"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) and value[0].startswith("--") else "",
@@ -187,7 +190,7 @@ def test_misspelt_name_in_yaml_lists_what_is_installed(stn, tmp_path):
         config = write(tmp_path, f"model: {{init_args: {{{text}}}}}")
         message = stn("fit", config).message
         assert "'tps'" in message
-        assert "affine, attention, projective, similarity, tps, translation" in message
+        assert INSTALLED in message
 
 
 def test_version_is_told_without_torch():

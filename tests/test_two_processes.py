@@ -21,6 +21,7 @@ OPTIONS = [
     "--trainer.limit_train_batches=2",
     "--trainer.log_every_n_steps=1",
     "--trainer.enable_progress_bar=false",
+    "--allow-import=stn_test_helpers",
     "--trainer.callbacks=stn_test_helpers.Diary",
     "--model.network=FCN",
     "--model.network.width=8",
@@ -83,12 +84,17 @@ def test_validation_error_is_of_the_whole_set(run):
     assert float(row["val/loss"]) == pytest.approx(float(task.loss(output, targets)), rel=1e-5)
 
 
-def test_config_of_several_processes_runs(tmp_path):
-    """configs/trainer/ddp_cpu.yaml, as it stands: Lightning starts the second process by the command line of the first."""
+def test_config_of_several_processes_runs(run, tmp_path):
+    """configs/trainer/ddp_cpu.yaml, as it stands: Lightning starts the second process by the command line of the first.
+
+    So what ``--allow-import`` opens is open in both.
+    """
     config = Path(__file__).parents[1] / "configs" / "trainer" / "ddp_cpu.yaml"
-    options = ["--trainer.fast_dev_run=2", "--trainer.enable_progress_bar=false", *OPTIONS[8:]]
+    options = ["--trainer.fast_dev_run=2", "--trainer.enable_progress_bar=false", *OPTIONS[7:]]
     command = [sys.executable, "-m", "stn_lightning", "fit", f"--trainer={config}", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, [str(run), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stderr
     assert "2 processes" in done.stderr
+    assert {file.name for file in tmp_path.glob("rank*.json")} == {"rank0.json", "rank1.json"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import IO, Any, ClassVar, Literal, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,9 +16,10 @@ from torch.optim import Optimizer
 from stn_lightning.component import Recorded, class_of, class_path, init_args
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import Output
+from stn_lightning.tasks._load import load_task, method_of_class
 from stn_lightning.tasks._nonfinite import LossWatch, check_weights
 
-# load_from_checkpoint trusts this one: it builds the task from plain data, as the CLI does
+# LightningModule.load_from_checkpoint trusts this one; that of a task needs none
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 
 
@@ -63,6 +65,36 @@ class Task(Recorded, LightningModule, ABC):
         self.localisation_lr_scale = localisation_lr_scale
         self.compile_network = compile
         self._watch = LossWatch()
+
+    @method_of_class
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """The task of a checkpoint, built without running code of the file, or importing a module that is not open.
+
+        Args:
+            checkpoint_path: a local file, or an open one.
+            map_location: device of the weights; None for where they were, or the CPU where there is no accelerator.
+            hparams_file: None: the hyper-parameters are those of the checkpoint.
+            strict: whether the weights must be exactly those of the task; None for what the task says.
+            weights_only: True: a checkpoint of a task is plain data.
+            **kwargs: arguments of the task that replace those of the checkpoint.
+
+        Raises:
+            ValueError: for a class that is no part of a task, or of a module neither imported yet nor open (docs/security.md).
+        """
+        if hparams_file is not None or weights_only is False:
+            raise ValueError(
+                f"expected hparams_file=None and weights_only=True: a checkpoint of a task holds its hyper-parameters, and "
+                f"nothing but plain data; got {hparams_file=}, {weights_only=}"
+            )
+        return load_task(cls, checkpoint_path, map_location, strict, kwargs)
 
     @abstractmethod
     def loss(self, output: Output, target: Tensor) -> Tensor:
