@@ -108,20 +108,32 @@ def test_broken_plugin_fails(command):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["shif"], "no transform 'shif' is installed (did you mean 'shift'?)"),
-        (["sized"], "missing a required argument: 'unit'"),
-        (["bilinear"], "expected --kind one of transform, sampler"),
-        (["shift", "--variant", "{"], "expected constructor arguments as JSON, got '{'"),
-        (["shift", "--variant", "[1]"], "expected constructor arguments as a JSON object"),
-        (["shift", "--variant", '{"size": 1}'], "got an unexpected keyword argument 'size'"),
-    ],
-    ids=["unknown", "required", "kinds", "no json", "no object", "argument"],
-)
-def test_wrong_usage_is_one_line(command, args, said):
-    done = command("check-plugin", *args)
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
+WRONG = {
+    "no transform 'shif' is installed (did you mean 'shift'?)": ["shif"],
+    "missing a required argument: 'unit'": ["sized"],
+    "expected --kind one of transform, sampler": ["bilinear"],
+    "expected constructor arguments as JSON, got '{'": ["shift", "--variant", "{"],
+    "expected constructor arguments as a JSON object": ["shift", "--variant", "[1]"],
+    "got an unexpected keyword argument 'size'": ["shift", "--variant", '{"size": 1}'],
+}
+EACH = """
+import json, sys
+from stn_lightning.__main__ import main
+
+for args in json.loads(sys.argv[1]):
+    try:
+        main(["check-plugin", *args])
+    except SystemExit as e:
+        print("exit", e.code, file=sys.stderr)
+"""
+
+
+def test_wrong_usage_is_one_line(packages):
+    script = f"import sys; sys.path.insert(0, {str(packages)!r})\n{EACH}"
+    command = [sys.executable, "-c", script, json.dumps(list(WRONG.values()))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("stn check-plugin: error:", "exit"))]
+    assert lines[1::2] == ["exit 2"] * len(WRONG)
+    for said, line in zip(WRONG, lines[::2], strict=True):
+        assert said in line
