@@ -14,9 +14,9 @@ def main(args: list[str] | None = None) -> None:
         sys.stdout.write(f"stn {__version__}\n")
         return
     if given and given[0] in ("plugins", "check-plugin"):
-        from stn_lightning._plugin_commands import COMMANDS
+        from stn_lightning._plugin_commands import run as run_plugin_command
 
-        sys.exit(COMMANDS[given[0]](given[1:]))
+        sys.exit(run_plugin_command(given[0], given[1:]))
     from stn_lightning.cli import run
 
     run(args)

@@ -97,7 +97,7 @@ def test_sound_plugin_is_checked_from_a_foreign_project(command, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "    ok  identity is the regular grid" in done.stdout
     assert "     -  inverse\n        offers no inverse" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("transform shift: no of ")
+    assert done.stdout.splitlines()[-1].startswith("transform shift: none of ")
 
 
 def test_broken_plugin_fails(command):

@@ -54,12 +54,24 @@ def panel(warp: Callable[[Tensor], Tensor], control: Tensor | None = None) -> Im
     return picture
 
 
+def moved(transform: Transform, theta: Tensor, points: Tensor) -> Tensor:
+    """Source points (N, 2) of target points, by one theta (1, P)."""
+    source: Tensor = transform.points(theta, points)
+    return source[0]
+
+
+def there_and_back(theta: Tensor, points: Tensor) -> Tensor:
+    """Target points (N, 2) by theta (1, P) and then by its inverse."""
+    return moved(FLOW, FLOW.inverse(theta), moved(FLOW, theta, points))
+
+
 def spline_that_moves_as_far(theta: Tensor) -> Tensor:
     """Source positions (1, 32): moves along the velocities of theta, of the same mean square over the image."""
     at, xy = SPLINE.identity().double(), regular_points((40, 40))
     moves = FLOW.max_velocity * torch.tanh(theta / FLOW.max_velocity)
     far, farther = (FLOW.points(theta, xy) - xy).norm(), (SPLINE.points(at + moves, xy) - xy).norm()
-    return at + moves * far / farther
+    positions: Tensor = at + moves * far / farther
+    return positions
 
 
 def main() -> None:
@@ -73,12 +85,10 @@ def main() -> None:
     for column, seed in enumerate(SEEDS):
         generator = torch.Generator().manual_seed(seed)
         theta = 0.8 * torch.randn(1, FLOW.num_params, generator=generator, dtype=torch.float64)
-        there = partial(moved, FLOW, theta)
-        back = partial(moved, FLOW, FLOW.inverse(theta))
         positions = spline_that_moves_as_far(theta)
         panels = [
-            panel(there),
-            panel(lambda points, there=there, back=back: back(there(points))),
+            panel(partial(moved, FLOW, theta)),
+            panel(partial(there_and_back, theta)),
             panel(partial(moved, SPLINE, positions), positions.view(-1, 2)),
         ]
         for row, drawn in enumerate(panels):
@@ -88,11 +98,6 @@ def main() -> None:
         at = ((LEFT - 14) * FINE, (CAPTION + row * (SIDE + GAP) + SIDE / 2) * FINE)
         draw.text(at, name, fill="black", font=font, align="right", anchor="rm")
     sheet.resize((width, height), Image.Resampling.LANCZOS).quantize(256).save(arguments.picture, optimize=True)
-
-
-def moved(transform: Transform, theta: Tensor, points: Tensor) -> Tensor:
-    """Source points (N, 2) of target points, by one theta (1, P)."""
-    return transform.points(theta, points)[0]
 
 
 if __name__ == "__main__":

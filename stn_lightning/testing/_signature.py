@@ -33,3 +33,6 @@ def undescribed(cls: type) -> Iterator[str]:
             yield f"argument {name!r} of {cls.__name__} has no type: without one a config or --help cannot check it"
         if name not in documented:
             yield f"argument {name!r} of {cls.__name__} is not in the Args of its docstring"
+    own = {p.arg_name for p in parse(cls.__doc__ or "").params if p.args[0] == "param"}
+    for name in sorted(own - set(inspect.signature(cls).parameters)):
+        yield f"the docstring of {cls.__name__} describes {name!r}, which is no argument"

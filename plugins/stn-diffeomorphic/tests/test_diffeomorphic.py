@@ -126,9 +126,9 @@ def test_steps_are_as_many_as_the_bound_asks(arguments, steps):
 
 @variants
 def test_inverse_leads_back(arguments):
-    """From anywhere, also outside the image; better than promised where velocities are far from their bound."""
+    """From anywhere, also outside the image, also where every velocity is at its bound."""
     transform, xy = Diffeomorphic(**arguments), scattered(300, 1.5)
-    for spread, tolerance in ((0.1, 2e-5), (1e3, transform.inverse_tolerance)):
+    for spread, tolerance in ((0.1, 2e-5), (1e3, 1e-3)):
         theta = draw(transform, spread)
         there = transform.points(theta, xy)
         assert (there - xy).abs().max() > 0.02
