@@ -1,5 +1,7 @@
 """LightningDataModules. Each has ``input_shape`` and ``num_classes``, which the CLI hands to the task."""
 
+from stn_lightning.data._batches import Named
 from stn_lightning.data._distorted_digits import DistortedDigits
+from stn_lightning.data._house_numbers import HouseNumbers
 
-__all__ = ["DistortedDigits"]
+__all__ = ["DistortedDigits", "HouseNumbers", "Named"]

@@ -24,6 +24,18 @@ class Raw(NamedTuple):
     seed: int
 
 
+class Named(NamedTuple):
+    """A batch to predict.
+
+    Attributes:
+        image: (B, C, H, W).
+        name: name of the file of each image.
+    """
+
+    image: Tensor
+    name: list[str]
+
+
 def derived_seed(purpose: str, *key: int) -> int:
     """A 63-bit seed that is a function of its purpose and key; different ones give independent streams.
 

@@ -24,8 +24,12 @@ class Digits(NamedTuple):
     targets: Tensor
 
 
-def read_mnist(root: str | Path) -> dict[str, Digits]:
+def read_mnist(root: str | Path, without: str = "--data.source=digits") -> dict[str, Digits]:
     """MNIST as torchvision unpacks it, in ``root/MNIST/raw``: 60,000 training and 10,000 test images, or fewer.
+
+    Args:
+        root: folder of data.
+        without: the option that does without MNIST, for the message.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -36,7 +40,7 @@ def read_mnist(root: str | Path) -> dict[str, Digits]:
     if missing:
         raise FileNotFoundError(
             f"no MNIST in {folder}: {', '.join(missing)} missing. --data.download=true fetches it; or put the four files "
-            f"there, unpacked, or give another --data.root; --data.source=digits needs no files"
+            f"there, unpacked, or give another --data.root; {without} needs no files"
         )
     return {split: _read_pair(folder / images, folder / labels) for split, (images, labels) in MNIST_FILES.items()}
 

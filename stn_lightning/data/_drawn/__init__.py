@@ -1,0 +1,1 @@
+"""House numbers that are drawn, in the format of SVHN."""

@@ -1,0 +1,140 @@
+"""Where SVHN lies, and how it gets there."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tarfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from stn_lightning.data._content import PIECE, sync
+from stn_lightning.data._svhn.digit_struct import read_digit_struct
+from stn_lightning.data._svhn.reading import DIGIT_STRUCT, has_numbers
+
+
+class Archive(NamedTuple):
+    """An archive as published.
+
+    Attributes:
+        url: where it is.
+        sha256: of the file; None where nobody states one: then what it holds is counted.
+        images: how many it holds.
+        digits: how many they show.
+    """
+
+    url: str
+    sha256: str | None
+    images: int
+    digits: int
+
+
+ARCHIVES: dict[str, Archive] = {
+    "train": Archive(
+        "http://ufldl.stanford.edu/housenumbers/train.tar.gz",
+        "4b17bb33b6cd8f963493168f80143da956f28ec406cc12f8e5745a9f91a51898",
+        33_402,
+        73_257,
+    ),
+    "test": Archive(
+        "http://ufldl.stanford.edu/housenumbers/test.tar.gz",
+        "57ac9ceb530e4aa85b55d991be8fc49c695b3d71c6f6a88afea86549efde7fb5",
+        13_068,
+        26_032,
+    ),
+    "extra": Archive("http://ufldl.stanford.edu/housenumbers/extra.tar.gz", None, 202_353, 531_131),
+}
+
+
+def svhn_folder(root: str | Path, split: str) -> Path:
+    """``root/SVHN/split``, where ``split`` (train, test, extra) lies as published.
+
+    Raises:
+        FileNotFoundError: if it is not there; says what to do.
+    """
+    folder = Path(root).absolute() / "SVHN" / split
+    if not has_numbers(folder):
+        raise FileNotFoundError(
+            f"no {folder / DIGIT_STRUCT}: --data.download=true fetches it; or fetch {ARCHIVES[split].url} and unpack it with "
+            f"`tar -xzf {split}.tar.gz -C {folder.parent}`; or give another --data.root; --data.source=generated needs no file"
+        )
+    return folder
+
+
+def download(root: str | Path, splits: Sequence[str], archives: Mapping[str, Archive] = ARCHIVES) -> None:
+    """Fetches SVHN into ``root/SVHN`` and verifies it; what lies there is not fetched again.
+
+    Args:
+        root: folder of data.
+        splits: of ``train``, ``test`` and ``extra``.
+        archives: what to fetch of each.
+
+    Raises:
+        ConnectionError: if an archive cannot be fetched.
+        FileExistsError: if something else lies where it belongs.
+        ValueError: if it is not the one that was published.
+    """
+    place = Path(root).absolute() / "SVHN"
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / ".lock"):
+        for split in splits:
+            if has_numbers(place / split):
+                continue
+            partial = place / f"{split}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            if (place / split).exists():
+                raise FileExistsError(f"{place / split} has no {DIGIT_STRUCT}: remove the folder, and it is fetched anew")
+            try:
+                file = _fetch(archives[split], partial)
+                _unpack(file, archives[split], split)
+                (partial / split).rename(place / split)
+                sync(place)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fetch(archive: Archive, folder: Path) -> Path:
+    from torchvision.datasets.utils import download_url
+
+    name = archive.url.rpartition("/")[2]
+    try:
+        download_url(archive.url, str(folder), name)
+    except (RuntimeError, OSError) as e:
+        raise ConnectionError(
+            f"{archive.url} could not be fetched: {e}. Where there is no internet, fetch it elsewhere and unpack it in "
+            f"{folder.parent}: `tar -xzf {name} -C {folder.parent}`"
+        ) from e
+    return folder / name
+
+
+def _unpack(file: Path, archive: Archive, split: str) -> None:
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if archive.sha256 not in (None, found):
+        raise ValueError(
+            f"{archive.url} is not the archive that was published: expected SHA-256 {archive.sha256}, got {found}; is the "
+            f"connection tampered with? Try again, or fetch it elsewhere"
+        )
+    try:
+        with gzip.open(file) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                tar.extractall(file.parent, filter="data")
+            while stream.read(PIECE):  # to the checksum at its end
+                pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as e:
+        raise ValueError(f"{archive.url} could not be unpacked in {file.parent}: {type(e).__name__}: {e}") from e
+    if not has_numbers(file.parent / split):
+        raise ValueError(f"expected {split}/{DIGIT_STRUCT} in {archive.url}, got none")
+    if archive.sha256 is None:
+        numbers = read_digit_struct(file.parent / split / DIGIT_STRUCT)
+        counts = len(numbers), sum(len(number.boxes) for number in numbers)
+        if counts != (archive.images, archive.digits):
+            raise ValueError(
+                f"{archive.url} is not the archive that was published: expected {archive.images} images of {archive.digits} "
+                f"digits, got {counts[0]} of {counts[1]}"
+            )

@@ -1,0 +1,107 @@
+"""House numbers as SVHN's format 1 has them: PNG files and the ``digitStruct.mat`` that says where their digits are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stn_lightning.data._crops import Window, crop, window
+from stn_lightning.data._image_cache import Item
+from stn_lightning.data._svhn.digit_struct import HouseNumber, read_digit_struct
+
+DIGIT_STRUCT = "digitStruct.mat"
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+MOST_PIXELS, LONGEST_SIDE = 50_000_000, 16_384
+
+
+def has_numbers(folder: Path) -> bool:
+    """Whether a folder has the file that says where the digits of its images are."""
+    return (folder / DIGIT_STRUCT).is_file()
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the ``digitStruct.mat`` of a folder and of the names and sizes of its images."""
+    with (folder / DIGIT_STRUCT).open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+    with os.scandir(folder) as entries:
+        files = sorted((entry.name, entry.stat().st_size) for entry in entries if entry.name.endswith(".png"))
+    digest.update(repr(files).encode())
+    return digest.hexdigest()
+
+
+def crops(folder: Path, side: int, enlargement: float) -> list[Callable[[], Item]]:
+    """Functions that each read the crop of one house number, with its digits and its name, in the file's order.
+
+    Args:
+        folder: of PNG files and their ``digitStruct.mat``.
+        side: of a crop.
+        enlargement: of the box around all digits of a number.
+
+    Raises:
+        FileNotFoundError: if a file is missing; names it.
+        ValueError: if ``digitStruct.mat`` is damaged; the functions, if an image is; names the file and the item.
+    """
+    numbers = read_digit_struct(folder / DIGIT_STRUCT)
+    there = set(os.listdir(folder))
+    for i, number in enumerate(numbers, 1):
+        if number.name not in there:
+            raise FileNotFoundError(f"no {folder / number.name}, which is item {i} of {len(numbers)} of {DIGIT_STRUCT}")
+    names = [f"item {i} of {len(numbers)} of {DIGIT_STRUCT}" for i in range(1, len(numbers) + 1)]
+    return [partial(_read, folder, number, name, side, enlargement) for number, name in zip(numbers, names, strict=True)]
+
+
+def whole_images(folder: Path, side: int) -> list[Callable[[], Item]]:
+    """Functions that each read an image file of a folder, resized to a square, with its name; in the order of names.
+
+    Args:
+        folder: of PNG, JPEG, BMP or WEBP files; others are passed over.
+        side: of the square.
+
+    Raises:
+        FileNotFoundError: if there is no folder, or no image in it.
+        ValueError: the functions, if an image is damaged; names the file.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not files:
+        raise FileNotFoundError(f"no images in {folder.absolute()}: expected files {', '.join(SUFFIXES)}")
+    return [partial(_read_whole, file, side) for file in files]
+
+
+def _read_whole(file: Path, side: int) -> Item:
+    return Item(read_crop(file, side), (), file.name)
+
+
+def _read(folder: Path, number: HouseNumber, item: str, side: int, enlargement: float) -> Item:
+    image = read_crop(folder / number.name, side, window(number.boxes, enlargement), item)
+    return Item(image, tuple(box.digit for box in number.boxes), number.name)
+
+
+def read_crop(file: Path, side: int, window: Window | None = None, item: str = "") -> NDArray[np.uint8]:
+    """A window of an image file, (3, side, side).
+
+    Args:
+        file: PNG, JPEG, BMP or WEBP.
+        side: of the crop.
+        window: (left, top, right, bottom) in pixels; None for the whole image.
+        item: what the image is in a list, for the message.
+
+    Raises:
+        ValueError: if the file is damaged, or of more than 50 million pixels, which are never decoded.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
+                raise ValueError(f"{width}x{height} pixels; {MOST_PIXELS} in all and {LONGEST_SIDE} a side are the most")
+            return crop(image, window if window is not None else (0, 0, width, height), side)
+    except Exception as e:  # Pillow names a damaged file in many ways
+        which = f"{file} ({item})" if item else f"{file}"
+        raise ValueError(f"{which} is not an image that can be read: {type(e).__name__}: {e}") from e
