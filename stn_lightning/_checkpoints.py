@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 
+from stn_lightning.component import plain
+
+OF_THE_DATA = ("input_shape", "num_classes", "max_length")
+
 
 def find_checkpoint(which: str, root: Path) -> Path:
     """The newest checkpoint of the runs below a folder.
@@ -46,24 +50,23 @@ def read_hyper_parameters(file: Path) -> dict[str, Any]:
     return {"class_path": path, "init_args": hyper_parameters} if path else {}
 
 
-def check_same_data(shape: tuple[int, ...], classes: int, kept: Mapping[str, Any], file: Path) -> None:
-    """Refuses data whose images or classes are not those of the checkpoint.
+def check_same_data(data: Any, kept: Mapping[str, Any], file: Path) -> None:
+    """Refuses data whose images, classes or lengths are not those of the checkpoint.
 
     Args:
-        shape: (C, H, W) of an image of the data.
-        classes: number of classes of the data.
+        data: the data module.
         kept: the model's config from the checkpoint.
         file: the checkpoint, for the message.
 
     Raises:
         ValueError: naming both.
     """
-    arguments = kept.get("init_args", {})
-    expected = tuple(arguments.get("input_shape", shape)), arguments.get("num_classes", classes)
-    if expected != (shape, classes):
-        raise ValueError(
-            f"{file} is of images {expected[0]} of {expected[1]} classes, but the data has images {shape} of {classes} classes"
-        )
+    expected = {name: kept.get("init_args", {}).get(name) for name in OF_THE_DATA}
+    found = {name: getattr(data, name, None) for name in OF_THE_DATA}
+    differing = [name for name, value in expected.items() if value is not None and plain(found[name]) != value]
+    if differing:
+        texts = [", ".join(f"{name} {plain(values[name])}" for name in differing) for values in (expected, found)]
+        raise ValueError(f"{file} is of data with {texts[0]}; this data has {texts[1]}")
 
 
 def check_same_model(asked: Mapping[str, Any], default: Mapping[str, Any], kept: Mapping[str, Any], file: Path) -> None:

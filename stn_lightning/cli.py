@@ -22,8 +22,16 @@ from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
-from stn_lightning.callbacks import BestAndLast, HardSamples, PredictionTable, WarpPictures, WarpStatistics, is_rank_zero
-from stn_lightning.tasks import Classification, NonFiniteLossError, Task
+from stn_lightning.callbacks import (
+    BestAndLast,
+    HardSamples,
+    PredictionPictures,
+    PredictionTable,
+    WarpPictures,
+    WarpStatistics,
+    is_rank_zero,
+)
+from stn_lightning.tasks import NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
@@ -106,8 +114,12 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.input_shape", "model.init_args.input_shape", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        # data without sequences have none, and a task without them takes none
+        parser.link_arguments(
+            "data", "model.init_args.max_length", lambda data: getattr(data, "max_length", None), "instantiate"
+        )
         parser.set_defaults(DEFAULTS)
-        self.subcommand_parser = parser  # any: their models have one default
+        self.subcommand_parser = parser  # any: their models have the same defaults
         if isinstance(parser, Parser):
             parser.lists_installed = True
 
@@ -128,8 +140,8 @@ class CLI(LightningCLI):
             config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
         file = Path(config.ckpt_path)
         kept = read_hyper_parameters(file)
-        default = self.subcommand_parser.get_defaults().model.as_dict()
-        check_same_model(config.model.as_dict(), default, kept, file)
+        unsaid = self.subcommand_parser.parse_object({"model": {"class_path": config.model.class_path}}).model.as_dict()
+        check_same_model(config.model.as_dict(), unsaid | {"class_path": DEFAULTS["model"]}, kept, file)
         self.checkpoint = file, kept
 
     def before_instantiate_classes(self) -> None:
@@ -138,7 +150,7 @@ class CLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         if self.checkpoint is not None:
             file, kept = self.checkpoint
-            check_same_data(tuple(self.datamodule.input_shape), self.datamodule.num_classes, kept, file)
+            check_same_data(self.datamodule, kept, file)
 
     def after_fit(self) -> None:
         """Puts hyper-parameters and final metrics side by side in TensorBoard."""
@@ -170,14 +182,13 @@ class CLI(LightningCLI):
         given = _as_list(config.callbacks)
         usual: list[tuple[type, Callable[[], Callback]]] = []
         if self.subcommand == "fit" and loggers:
-            usual += [(kind, kind) for kind in (LearningRateMonitor, WarpPictures, WarpStatistics)]
-            usual += [(HardSamples, HardSamples)] if isinstance(self.model, Classification) else []
+            usual += [(kind, kind) for kind in (LearningRateMonitor, WarpPictures, WarpStatistics, HardSamples)]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
             monitor = None if config.limit_val_batches == 0 else self.model.monitor
             own = bool(loggers) or config.fast_dev_run  # else no logger has a folder for this run alone
             usual.append((Checkpoint, lambda: BestAndLast(monitor, None if own else _new_folder(root) / "checkpoints")))
         if self.subcommand == "predict":
-            usual.append((BasePredictionWriter, PredictionTable))
+            usual += [(PredictionPictures, PredictionPictures), (BasePredictionWriter, PredictionTable)]
         if config.enable_progress_bar is not False:
             usual.append((ProgressBar, lambda: TQDMProgressBar(refresh_rate=20)))
         return [make() for kind, make in usual if not any(isinstance(callback, kind) for callback in given)]

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from operator import index
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -120,3 +121,49 @@ def mean_affine(grid: Tensor, align_corners: bool = False) -> Tensor:
     fit = torch.linalg.pinv(points).to(grid)
     affine: Tensor = fit @ grid.flatten(1, -2)
     return affine.transpose(1, 2)
+
+
+def composed_grid(grids: Sequence[Tensor], size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Where in the input each point of the deepest output lies, after several warps in a row: the product of the warps.
+
+    A grid pulls: with g_1 at the input and g_n the deepest, a point y of the deepest output lies at g_1(g_2(... g_n(y))) in
+    the input. What stands between two warps must keep normalised coordinates. Convolutions padded to the same size do, and so
+    does pooling by 2 of an even size; of an odd size n it leaves out the last pixel or adds one, and coordinates are off by up
+    to 2 / n. With ``align_corners=True`` any change of size moves them.
+
+    Between its points a grid is the affine map nearest to it plus the rest, interpolated linearly; beyond its outermost points
+    the rest goes on as it is there. So the product of affine warps is exact up to rounding, wherever the points lie.
+
+    Computed in float64 on the CPU, with gradients.
+
+    Args:
+        grids: (B, *size_i, ndim) normalised source points of each warp, from the input inwards. Their sizes may differ.
+        size: (H, W) or (D, H, W): the output has a point at each pixel centre of the deepest output at this size. At the size
+            of the last grid they are that grid's own points.
+        align_corners: whether -1 and 1 are the centres of the corner pixels, in every grid and in ``size``.
+
+    Returns:
+        (B, *size, ndim) normalised points of the input, of the first grid's dtype and device.
+
+    Raises:
+        ValueError: for no grid, grids of different batches or dimensions, or a wrong size.
+    """
+    if not grids:
+        raise ValueError("grids: expected at least one grid, got none")
+    batch, ndim = len(grids[0]), grids[0].shape[-1]
+    for i, grid in enumerate(grids):
+        if grid.ndim != ndim + 2 or (len(grid), grid.shape[-1]) != (batch, ndim):
+            raise ValueError(f"grids[{i}]: expected ({batch}, *size of {ndim}, {ndim}), got {tuple(grid.shape)}")
+    size = checked_size(size, ndim, "size")
+    points = regular_points(size, align_corners).view(1, *size, ndim).expand(batch, *size, ndim)
+    for grid in reversed(grids):
+        points = _grid_at(points, grid.cpu().double(), align_corners)
+    return points.to(grids[0])
+
+
+def _grid_at(points: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+    affine = mean_affine(grid, align_corners).transpose(1, 2)
+    nodes = homogeneous(regular_points(grid.shape[1:-1], align_corners))
+    rest = (grid - (nodes @ affine).view_as(grid)).movedim(-1, 1)
+    between = F.grid_sample(rest, points, mode="bilinear", padding_mode="border", align_corners=align_corners)
+    return (homogeneous(points).flatten(1, -2) @ affine).view_as(points) + between.movedim(1, -1)

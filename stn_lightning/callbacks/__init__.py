@@ -1,7 +1,9 @@
 """Lightning callbacks that show what spatial transformers do."""
 
 from stn_lightning.callbacks._best_and_last import BestAndLast, is_rank_zero
-from stn_lightning.callbacks._pictures import WarpPictures, captions, panel
+from stn_lightning.callbacks._drawing import captions
+from stn_lightning.callbacks._pictures import WarpPictures, panel, product_panel, warp_pictures
+from stn_lightning.callbacks._prediction_pictures import PredictionPictures
 from stn_lightning.callbacks._predictions import PredictionTable
 from stn_lightning.callbacks._samples import HardSamples
 from stn_lightning.callbacks._statistics import WarpStatistics, in_words
@@ -9,6 +11,7 @@ from stn_lightning.callbacks._statistics import WarpStatistics, in_words
 __all__ = [
     "BestAndLast",
     "HardSamples",
+    "PredictionPictures",
     "PredictionTable",
     "WarpPictures",
     "WarpStatistics",
@@ -16,4 +19,6 @@ __all__ = [
     "in_words",
     "is_rank_zero",
     "panel",
+    "product_panel",
+    "warp_pictures",
 ]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from lightning.pytorch import Trainer
-from PIL import Image, ImageDraw, ImageFont
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from stn_lightning.callbacks._drawing import ORANGE, STEPS, Colour, cells, legend, outlined, row, stacked
+from stn_lightning.callbacks._in_a_row import in_a_row, paths, seen, shown_output
 from stn_lightning.callbacks._validation import PictureCallback
-from stn_lightning.geometry import normalised_to_pixel
 from stn_lightning.networks import Output
 from stn_lightning.spatial_transformer import Warped
 
-GAP = 4
-OUTLINE = (255, 80, 40)
+PRODUCT = "product"
+THIN = 144  # pixels of a cell to one of a thin line
 
 
 def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True) -> Tensor:
@@ -32,68 +29,93 @@ def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True
     Returns:
         (3, H', W') uint8 picture.
     """
-    inputs = _cells(images, side)
-    outlined = torch.stack([_with_outline(cell, grid) for cell, grid in zip(inputs, warped.grid.cpu(), strict=True)])
-    rows = [inputs, outlined, _cells(warped.output, side)]
-    return torch.cat([_row(row) for row in rows[0 if plain_row else 1 :]], dim=1)
+    inputs = cells(images, side)
+    rows = [inputs, outlined(inputs, warped.grid), cells(warped.output, side)]
+    return stacked(row(each) for each in rows[0 if plain_row else 1 :])
 
 
-def cells_of(images: Tensor, side: int = 84) -> Tensor:
-    """Images (B, C, H, W) in one row: (3, H', W') uint8."""
-    return _row(_cells(images, side))
+def product_panel(images: Tensor, outlines: Mapping[str, Tensor], side: int = 84, plain_row: bool = True) -> Tensor:
+    """One column an image: the input, the input with the outline after each transformer, and what the deepest layer looks at.
+
+    The product of all is drawn last and thicker, and the image is sampled by it (Jaderberg et al. 2015, Table 2, right).
+
+    Args:
+        images: (B, C, H, W) in [0, 1], with 1 or 3 channels.
+        outlines: for each transformer in a row, from the input inwards, (B, H', W', 2): the normalised points of the image
+            where its output lies, as ``paths`` gives them.
+        side: height and width of each cell, in pixels.
+        plain_row: whether the first row, the input without outline, is shown.
+
+    Returns:
+        (3, H'', W'') uint8 picture, with a legend below.
+    """
+    inputs = cells(images, side)
+    drawn, colours = with_path(inputs, outlines)
+    rows = [inputs, drawn, cells(seen(images, list(outlines.values())[-1]), side)]
+    parts = [row(each) for each in rows[0 if plain_row else 1 :]]
+    return stacked([*parts, legend(colours, parts[0].shape[2])])
 
 
-def captions(texts: Sequence[str], side: int = 84, height: int = 14) -> Tensor:
-    """Texts in one row of a height, each centred over a cell of width ``side``: (3, height, W') uint8."""
-    picture = Image.new("RGB", ((side + GAP) * len(texts), height), "white")
-    draw = ImageDraw.Draw(picture)
-    for i, text in enumerate(texts):
-        centre = i * (side + GAP) + (side + GAP) / 2
-        draw.text((centre, height / 2), text, fill="black", anchor="mm", font=ImageFont.load_default(height * 0.9))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+def with_path(inputs: Tensor, outlines: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Colour]]:
+    """Cells with the outline after each transformer, the last thicker and on top, and what each colour means."""
+    thin = max(1.0, inputs.shape[-1] / THIN)
+    *steps, last = outlines
+    colours = {name: STEPS[i % len(STEPS)] for i, name in enumerate(steps)}
+    for name, colour in colours.items():
+        inputs = outlined(inputs, outlines[name], colour, thin)
+    inputs = outlined(inputs, outlines[last], ORANGE, 2 * thin)
+    return inputs, colours | {f"{last} = {PRODUCT}" if steps else last: ORANGE}
 
 
-def _row(cells: Tensor) -> Tensor:
-    return torch.cat(list(F.pad(cells, (GAP // 2,) * 4, value=255)), dim=2)
+def warp_pictures(images: Tensor, warps: Mapping[str, Warped], side: int = 84, plain_row: bool = True) -> dict[str, Tensor]:
+    """A picture of each spatial transformer by its name, and of the product of those in a row as ``product``.
 
+    A transformer is drawn on the image as it reaches that transformer: warped by those before it.
 
-def _cells(images: Tensor, side: int) -> Tensor:
-    """(B, 3, side, side) uint8; other than 1 or 3 channels are averaged, and what leaves [0, 1] is rescaled to it."""
+    Args:
+        images: (B, C, H, W) in [0, 1].
+        warps: what the transformers made of these images.
+        side: height and width of each cell, in pixels.
+        plain_row: whether the first row, without outlines, is shown.
+    """
     images = images.detach().float().cpu()
-    if images.shape[1] not in (1, 3):
-        images = images.mean(1, keepdim=True)
-    if images.min() < -0.01 or images.max() > 1.01:
-        low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-        images = (images - low) / (high - low).clamp(min=1e-6)
-    enlarged = F.interpolate(images.clamp(0, 1), size=(side, side), mode="nearest")
-    return (enlarged * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
-
-
-def _with_outline(cell: Tensor, grid: Tensor) -> Tensor:
-    """A cell (3, side, side) with the outline of a grid (H', W', 2)."""
-    border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
-    finite = border[border.isfinite().all(1)]
-    picture = Image.fromarray(cell.permute(1, 2, 0).contiguous().numpy())
-    points = normalised_to_pixel(finite.clamp(-10, 10), cell.shape[1:])
-    ImageDraw.Draw(picture).line([(x, y) for x, y in points.tolist()], fill=OUTLINE, width=2)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    order = in_a_row(warps)
+    outlines = paths(images, {name: warps[name] for name in order})
+    before = dict(zip(order[1:], order, strict=False))
+    pictures = {}
+    for name, warped in warps.items():
+        reaching = seen(images, outlines[before[name]]) if name in before else images
+        pictures[name] = panel(reaching, warped._replace(output=shown_output(name, reaching, warped)), side, plain_row)
+    return pictures | ({PRODUCT: product_panel(images, outlines, side, plain_row)} if len(order) > 1 else {})
 
 
 class WarpPictures(PictureCallback):
     """One TensorBoard picture per spatial transformer and validation: input, input with the sampling grid's outline, output.
 
-    The tag is ``warp/NAME``.
+    The tag is ``warp/NAME``. Of transformers in a row each is drawn on the image as those before it have warped it, and
+    ``warp/product`` shows the product of all on the image: the outline after each of them, and what the deepest layer
+    looks at.
 
     Args:
         num_images: columns of a picture.
         side: height and width of each cell, in pixels.
     """
 
-    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
-        if batch_idx:
+    def see(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        images: Tensor,
+        targets: Tensor,
+        output: Output,
+        batch_idx: int,
+    ) -> None:
+        writers = list(self.writers(trainer))
+        if batch_idx or not writers:
             return
         n = self.num_images
-        for writer in self.writers(trainer):
-            for name, warped in output.warps.items():
-                picture = panel(images[:n], Warped(*(part[:n] for part in warped)), self.side)
+        warps = {name: Warped(*(part[:n] for part in warped)) for name, warped in output.warps.items()}
+        pictures = warp_pictures(images[:n], warps, self.side)
+        for writer in writers:
+            for name, picture in pictures.items():
                 writer.add_image(f"warp/{name}", picture, trainer.global_step)

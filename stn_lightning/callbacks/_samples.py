@@ -1,4 +1,4 @@
-"""The images that a classifier finds hard, as pictures."""
+"""The images that a task finds hard, as pictures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from stn_lightning.callbacks._pictures import captions, cells_of, panel
+from stn_lightning.callbacks._drawing import captions, cells, row, stacked
+from stn_lightning.callbacks._pictures import warp_pictures
 from stn_lightning.callbacks._validation import PictureCallback
-from stn_lightning.networks import Output
+from stn_lightning.networks import INPUT, Output
 from stn_lightning.spatial_transformer import Warped
+from stn_lightning.tasks import Task
 
 
 class _Sample(NamedTuple):
@@ -21,20 +22,24 @@ class _Sample(NamedTuple):
 
     loss: float
     image: Tensor
-    target: int
-    predicted: int
+    target: str
+    predicted: str
     warps: dict[str, Warped]
 
 
 class HardSamples(PictureCallback):
-    """TensorBoard pictures of the validation images of the highest loss, and of the first that are classified wrong.
+    """TensorBoard pictures of the validation images of the highest loss, and of the first that are predicted wrong.
 
     Each column shows an image, with the outline of the sampling grid and its output for each spatial transformer, under its
-    caption ``target>predicted``. The tags are ``hardest/NAME`` and ``wrong/NAME``; without a transformer, ``hardest/input``.
+    caption ``target>predicted``. The tags are ``hardest/NAME`` and ``wrong/NAME``, as those of ``WarpPictures``; without a
+    transformer, ``hardest/input``. A task says by ``judge`` what is hard and what is wrong.
 
     Args:
         num_images: columns of a picture.
         side: height and width of each cell, in pixels.
+
+    Raises:
+        ValueError: at setup, for a module that is no ``Task``.
     """
 
     def __init__(self, num_images: int = 8, side: int = 84) -> None:
@@ -42,21 +47,32 @@ class HardSamples(PictureCallback):
         self._hardest: list[_Sample] = []
         self._wrong: list[_Sample] = []
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        _task(pl_module)
+
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._hardest, self._wrong = [], []
 
-    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
-        losses = F.cross_entropy(output.prediction.float(), targets, reduction="none")
-        predicted = output.prediction.argmax(1)
+    def see(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        images: Tensor,
+        targets: Tensor,
+        output: Output,
+        batch_idx: int,
+    ) -> None:
+        verdict = _task(pl_module).judge(output, targets)
+        losses = verdict.loss.detach().float()
 
         def samples(chosen: Tensor) -> list[_Sample]:
             return [
                 _Sample(
                     float(losses[i]),
-                    images[i].cpu(),
-                    int(targets[i]),
-                    int(predicted[i]),
-                    {name: Warped(*(part[i : i + 1].cpu() for part in w)) for name, w in output.warps.items()},
+                    images[i].cpu().clone(),  # a view would keep the whole batch
+                    verdict.target[i],
+                    verdict.predicted[i],
+                    {name: Warped(*(part[i : i + 1].cpu().clone() for part in w)) for name, w in output.warps.items()},
                 )
                 for i in chosen.tolist()
             ]
@@ -64,7 +80,7 @@ class HardSamples(PictureCallback):
         hardest = samples(losses.topk(min(self.num_images, len(losses))).indices)
         self._hardest = sorted([*self._hardest, *hardest], key=lambda s: -s.loss)[: self.num_images]
         missing = self.num_images - len(self._wrong)
-        self._wrong += samples((predicted != targets).nonzero().flatten()[:missing])
+        self._wrong += samples((~verdict.right).nonzero().flatten()[:missing])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for writer in self.writers(trainer):
@@ -77,8 +93,14 @@ class HardSamples(PictureCallback):
             return {}
         images = torch.stack([s.image for s in samples])
         heading = captions([f"{s.target}>{s.predicted}" for s in samples], self.side)
-        pictures = {
-            name: panel(images, Warped(*map(torch.cat, zip(*(s.warps[name] for s in samples), strict=True))), self.side)
-            for name in samples[0].warps
-        } or {"input": cells_of(images, self.side)}
-        return {name: torch.cat([heading, picture], dim=1) for name, picture in pictures.items()}
+        warps = {
+            name: Warped(*map(torch.cat, zip(*(s.warps[name] for s in samples), strict=True))) for name in samples[0].warps
+        }
+        pictures = warp_pictures(images, warps, self.side) or {INPUT: row(cells(images, self.side))}
+        return {name: stacked([heading, picture]) for name, picture in pictures.items()}
+
+
+def _task(module: LightningModule) -> Task:
+    if not isinstance(module, Task):
+        raise ValueError(f"HardSamples: expected a Task, which can judge an output; got {type(module).__name__}")
+    return module

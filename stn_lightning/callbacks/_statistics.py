@@ -55,7 +55,15 @@ class WarpStatistics(ValidationCallback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen = {}
 
-    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
+    def see(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        images: Tensor,
+        targets: Tensor,
+        output: Output,
+        batch_idx: int,
+    ) -> None:
         for name, warped in output.warps.items():
             values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, images.shape[2:]).items()}
             shown = warped.theta.detach()[:, : self.max_parameters].unbind(1)

@@ -18,13 +18,22 @@ class ValidationCallback(Callback):
     It reads what the validation step returns as ``output``. A subclass gives ``see``.
     """
 
-    def see(self, trainer: Trainer, images: Tensor, targets: Tensor, output: Output, batch_idx: int) -> None:
+    def see(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        images: Tensor,
+        targets: Tensor,
+        output: Output,
+        batch_idx: int,
+    ) -> None:
         """Takes note of a batch.
 
         Args:
             trainer: the trainer that validates.
+            pl_module: the task.
             images: (B, C, H, W).
-            targets: (B,) classes.
+            targets: (B, ...) what they show.
             output: what the network made of them.
             batch_idx: number of the batch.
         """
@@ -41,7 +50,7 @@ class ValidationCallback(Callback):
     ) -> None:
         output = outputs.get("output") if isinstance(outputs, Mapping) else None
         if isinstance(output, Output) and not trainer.sanity_checking and not dataloader_idx:
-            self.see(trainer, batch[0], batch[1], output, batch_idx)
+            self.see(trainer, pl_module, batch[0], batch[1], output, batch_idx)
 
     @staticmethod
     def writers(trainer: Trainer) -> Iterator[Any]:

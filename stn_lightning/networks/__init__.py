@@ -3,6 +3,18 @@
 from stn_lightning.networks._budget import count_parameters
 from stn_lightning.networks._cnn import CNN
 from stn_lightning.networks._fcn import FCN
-from stn_lightning.networks._network import INPUT, Network, Output, TransformerFactory
+from stn_lightning.networks._house_number_net import HouseNumberNet
+from stn_lightning.networks._network import Network
+from stn_lightning.networks._staged import INPUT, Output, Staged, TransformerFactory
 
-__all__ = ["CNN", "FCN", "INPUT", "Network", "Output", "TransformerFactory", "count_parameters"]
+__all__ = [
+    "CNN",
+    "FCN",
+    "INPUT",
+    "HouseNumberNet",
+    "Network",
+    "Output",
+    "Staged",
+    "TransformerFactory",
+    "count_parameters",
+]

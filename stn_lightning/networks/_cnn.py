@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from stn_lightning.networks._network import INPUT, Network, TransformerFactory
+from stn_lightning.networks._network import Network
+from stn_lightning.networks._staged import INPUT, TransformerFactory
 
 
 class CNN(Network):

@@ -1,35 +1,21 @@
-"""Networks of stages in a row, with a spatial transformer between two of them."""
+"""Classifiers of a budget of parameters, with or without a spatial transformer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from math import prod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from stn_lightning.networks._budget import count_parameters, widest
-from stn_lightning.spatial_transformer import SpatialTransformer, Warped
-
-TransformerFactory = Callable[[tuple[int, ...]], SpatialTransformer]
-INPUT = "input"
+from stn_lightning.networks._staged import INPUT, Output, Staged, StageFactory, TransformerFactory
 
 
-class Output(NamedTuple):
-    """What a network makes of its input.
-
-    Attributes:
-        prediction: (B, num_classes) logits.
-        warps: what each spatial transformer did, by its name: the stage that it follows, or ``input``.
-    """
-
-    prediction: Tensor
-    warps: dict[str, Warped]
-
-
-class Network(nn.Module, ABC):
+class Network(Staged, ABC):
     """Stages in a row and a linear classifier, with at most one spatial transformer, at the input or after a stage.
 
     Networks with and without a spatial transformer are compared at the same number of parameters (Jaderberg et al. 2015,
@@ -68,16 +54,20 @@ class Network(nn.Module, ABC):
         pool: int = 1,
         feed_theta: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(input_shape)
         if placement not in (INPUT, *self.placements):
             raise ValueError(f"expected placement one of {', '.join((INPUT, *self.placements))}; got {placement!r}")
         if (width is not None and width < 1) or pool < 1:
             raise ValueError(f"expected width and pool of at least 1, got {width=}, {pool=}")
-        self.input_shape = tuple(input_shape)
         self.feed_theta = feed_theta
+        transformers = {} if transformer is None else {placement: transformer}
 
         def build(width: int) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.Linear]:
-            return self._build(num_classes, transformer, width, placement, pool)
+            makers: dict[str, StageFactory] = {"pool": lambda shape: nn.AvgPool2d(pool)} if pool > 1 else {}
+            makers |= {name: partial(self.stage, name, width=width) for name in self.placements}
+            stages, added, shape = self.assemble(makers, transformers)
+            thetas = added[placement].transform.num_params if feed_theta and added else 0
+            return stages, nn.ModuleDict(added), nn.Linear(prod(shape) + thetas, num_classes)
 
         if width is None:
             with torch.random.fork_rng(devices=[]):  # the search leaves the initial weights to the seed alone
@@ -89,35 +79,6 @@ class Network(nn.Module, ABC):
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
         """The stage of a name, for a feature map (C, H, W) or features (F,)."""
 
-    def _build(
-        self, num_classes: int, transformer: TransformerFactory | None, width: int, placement: str, pool: int
-    ) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.Linear]:
-        stages, transformers = nn.ModuleDict(), nn.ModuleDict()
-        shape = self.input_shape
-        for name in (INPUT, *self.placements):
-            if name == INPUT:
-                stage: nn.Module = nn.Identity()
-            else:
-                stage = stages[name] = self.stage(name, shape, width)
-            shape = self._shape_after(name, stage, shape)
-            if transformer is not None and name == placement:
-                transformers[name] = added = transformer(shape)
-                shape = (shape[0], *(added.output_size or shape[1:]))
-            if name == INPUT and pool > 1:
-                stages["pool"] = nn.AvgPool2d(pool)
-                shape = self._shape_after("pool", stages["pool"], shape)
-        thetas = added.transform.num_params if self.feed_theta and transformers else 0
-        return stages, transformers, nn.Linear(prod(shape) + thetas, num_classes)
-
-    def _shape_after(self, name: str, stage: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
-        try:
-            with torch.no_grad():
-                return tuple(stage(torch.zeros(1, *shape)).shape[1:])
-        except RuntimeError as e:
-            raise ValueError(
-                f"{type(self).__name__}: images of shape {self.input_shape} are too small: stage {name!r} got {shape}"
-            ) from e
-
     def forward(self, x: Tensor) -> Output:
         """Logits and warps.
 
@@ -127,20 +88,8 @@ class Network(nn.Module, ABC):
         Raises:
             ValueError: if the images have another shape.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            expected = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"{type(self).__name__}: expected images of shape (B, {expected}), got {tuple(x.shape)}")
-        warps: dict[str, Warped] = {}
-        x = self._warp(INPUT, x, warps)
-        for name, stage in self.stages.items():
-            x = self._warp(name, stage(x), warps)
+        x, warps = self.features(x)
         features = x.flatten(1)
         if self.feed_theta:
             features = torch.cat([features, *(warp.theta.to(features.dtype) for warp in warps.values())], dim=1)
         return Output(self.classifier(features), warps)
-
-    def _warp(self, name: str, x: Tensor, warps: dict[str, Warped]) -> Tensor:
-        if name not in self.transformers:
-            return x
-        warps[name] = self.transformers[name](x)
-        return warps[name].output

@@ -2,6 +2,8 @@
 
 from stn_lightning.tasks._classification import Classification
 from stn_lightning.tasks._nonfinite import NonFiniteLossError
-from stn_lightning.tasks._task import Task
+from stn_lightning.tasks._sequence import SequenceRecognition
+from stn_lightning.tasks._sequence_metrics import Coverage, SequenceErrors
+from stn_lightning.tasks._task import Task, Verdict
 
-__all__ = ["Classification", "NonFiniteLossError", "Task"]
+__all__ = ["Classification", "Coverage", "NonFiniteLossError", "SequenceErrors", "SequenceRecognition", "Task", "Verdict"]

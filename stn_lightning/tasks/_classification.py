@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from stn_lightning import localisations
 from stn_lightning.component import class_of
-from stn_lightning.localisations import Localisation
 from stn_lightning.networks import CNN, Network, Output
-from stn_lightning.samplers import Bilinear, Sampler
-from stn_lightning.spatial_transformer import SpatialTransformer
+from stn_lightning.samplers import Sampler
 from stn_lightning.tasks._metrics import ErrorRate
-from stn_lightning.tasks._task import Task
+from stn_lightning.tasks._task import Task, Verdict
+from stn_lightning.tasks._transformers import LocalisationFactory, transformer_factory
 from stn_lightning.transforms import Transform
 
 NetworkFactory = Callable[[tuple[int, ...], int, Any], Network]
-LocalisationFactory = Callable[[tuple[int, ...], Tensor], Localisation]
 
 
 class Classification(Task):
@@ -68,26 +65,28 @@ class Classification(Task):
         if transform is None and (idle := [name for name, part in parts.items() if part is not None]):
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform")
         build = network if network is not None else CNN
-        transformer: Callable[[tuple[int, ...]], SpatialTransformer] | None = None
+        transformer = None
         if transform is not None:
             localise = localisation if localisation is not None else _usual_localisation(build)
-            transformer = partial(
-                _transformer,
-                transform=transform,
-                localise=localise,
-                sampler=sampler if sampler is not None else Bilinear(),
-                initial=_start(transform, initial),
-                output_size=output_size,
-                align_corners=align_corners,
-            )
+            transformer = transformer_factory(transform, localise, sampler, initial, output_size, align_corners)
         self.network = build(tuple(input_shape), num_classes, transformer)
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
         self.val_error, self.test_error = ErrorRate(num_classes), ErrorRate(num_classes)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
 
     def loss(self, output: Output, target: Tensor) -> Tensor:
+        if target.ndim != 1:
+            raise ValueError(
+                f"expected targets (B,), got {tuple(target.shape)}: sequences are for --model=SequenceRecognition"
+            )
         loss: Tensor = self.criterion(output.prediction, target)
         return loss
+
+    def judge(self, output: Output, target: Tensor) -> Verdict:
+        logits = output.prediction.float()
+        predicted = logits.argmax(1)
+        losses = F.cross_entropy(logits, target, reduction="none")
+        return Verdict(losses, predicted == target, [str(i) for i in target.tolist()], [str(i) for i in predicted.tolist()])
 
     def log_training(self, loss: Tensor, output: Output, target: Tensor) -> None:
         super().log_training(loss, output, target)
@@ -125,25 +124,3 @@ def _usual_localisation(network: Any) -> LocalisationFactory:
     cls = class_of(network)
     name = cls.localisation if cls is not None and issubclass(cls, Network) else CNN.localisation
     return localisations.registry[name]
-
-
-def _start(transform: Transform, initial: Sequence[float] | None) -> Tensor:
-    if initial is None:
-        return transform.initial()[None].float()
-    if len(initial) != transform.num_params:
-        raise ValueError(
-            f"expected initial with {transform.num_params} numbers, as {type(transform).__name__} has; got {initial}"
-        )
-    return torch.tensor([initial], dtype=torch.float32)
-
-
-def _transformer(
-    shape: tuple[int, ...],
-    transform: Transform,
-    localise: LocalisationFactory,
-    sampler: Sampler,
-    initial: Tensor,
-    output_size: tuple[int, int] | None,
-    align_corners: bool,
-) -> SpatialTransformer:
-    return SpatialTransformer(localise(shape, initial), transform, sampler, output_size, align_corners)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self
+from typing import IO, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -23,28 +23,47 @@ from stn_lightning.tasks._nonfinite import LossWatch, check_weights
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 
 
+class Verdict(NamedTuple):
+    """What became of each image of a batch.
+
+    Attributes:
+        loss: (B,) its loss.
+        right: (B,) whether the prediction is right.
+        target: what it shows, in words.
+        predicted: what the network makes of it, in words.
+    """
+
+    loss: Tensor
+    right: Tensor
+    target: list[str]
+    predicted: list[str]
+
+
 class Task(Recorded, LightningModule, ABC):
     """A LightningModule around a plain network that returns an ``Output``.
 
     Its hyper-parameters are plain data, so that checkpoints load under ``weights_only=True``. A subclass sets ``network`` and
-    gives ``loss``.
+    gives ``loss`` and ``judge``.
 
     Args:
         optimizer: makes the optimizer of parameter groups; None for Adam with learning rate 0.001.
         scheduler: makes the learning-rate scheduler of the optimizer; None for a constant rate. One that has a
             ``total_steps`` of None is given the number of steps that the trainer will take.
         scheduler_interval: whether the scheduler counts ``step`` or ``epoch``.
-        localisation_lr_scale: learning rate of the localisation nets relative to the rest, at least 0.
+        localisation_lr_scale: learning rate of the localisation nets relative to the rest, at least 0; None for what is usual
+            for the task.
         compile: whether the network is compiled by ``torch.compile``.
 
     Attributes:
         monitor: the metric by which the best checkpoint is chosen: the lowest wins.
+        usual_lr_scale: ``localisation_lr_scale`` where None is given.
 
     Raises:
         ValueError: for a negative ``localisation_lr_scale``.
     """
 
     monitor: ClassVar[str] = "val/error"
+    usual_lr_scale: ClassVar[float] = 1.0
     network: torch.nn.Module
 
     def __init__(
@@ -52,17 +71,17 @@ class Task(Recorded, LightningModule, ABC):
         optimizer: OptimizerCallable | None = None,
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "step",
-        localisation_lr_scale: float = 1.0,
+        localisation_lr_scale: float | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
-        if not localisation_lr_scale >= 0:
+        if localisation_lr_scale is not None and not localisation_lr_scale >= 0:
             raise ValueError(f"expected localisation_lr_scale of at least 0, got {localisation_lr_scale}")
         self.save_hyperparameters({"_class_path": class_path(type(self)), "_instantiator": INSTANTIATOR, **init_args(self)})
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scheduler_interval = scheduler_interval
-        self.localisation_lr_scale = localisation_lr_scale
+        self.localisation_lr_scale = self.usual_lr_scale if localisation_lr_scale is None else localisation_lr_scale
         self.compile_network = compile
         self._watch = LossWatch()
 
@@ -99,6 +118,10 @@ class Task(Recorded, LightningModule, ABC):
     @abstractmethod
     def loss(self, output: Output, target: Tensor) -> Tensor:
         """The scalar loss of a batch."""
+
+    @abstractmethod
+    def judge(self, output: Output, target: Tensor) -> Verdict:
+        """What became of each image of a batch; callbacks show it."""
 
     def forward(self, images: Tensor) -> Output:
         """Prediction and warps of images (B, C, H, W)."""

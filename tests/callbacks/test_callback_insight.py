@@ -111,7 +111,7 @@ def test_the_hardest_images_are_those_of_the_highest_loss_of_all_batches():
     expected = losses.topk(5).values
     torch.testing.assert_close(torch.tensor([s.loss for s in callback._hardest]), expected, atol=1e-5, rtol=0)
     first_wrong = (logits.argmax(1) != target).nonzero().flatten()[:5]
-    assert [s.target for s in callback._wrong] == target[first_wrong].tolist()
+    assert [s.target for s in callback._wrong] == [str(i) for i in target[first_wrong].tolist()]
 
 
 @pytest.mark.parametrize("make", [lambda: HardSamples(0), lambda: WarpStatistics(-1)])

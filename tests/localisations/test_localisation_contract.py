@@ -127,7 +127,10 @@ def test_convolutions_take_every_larger_map(side):
         ("fc", {"units": (8, 0)}),
         ("conv", {"filters": 0}),
         ("conv", {"units": 0}),
+        ("conv", {"units": []}),
+        ("conv", {"units": [4, 0]}),
         ("conv", {"downsample": 0}),
+        ("conv", {"padding": -1}),
     ],
     ids=str,
 )
@@ -137,7 +140,13 @@ def test_layers_without_units_are_refused(name, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("fc", {"units": [5, 7]}), ("conv", {"filters": 3, "units": 4, "downsample": 1})], ids=["fc", "conv"]
+    ("name", "options"),
+    [
+        ("fc", {"units": [5, 7]}),
+        ("conv", {"filters": 3, "units": 4, "downsample": 1, "padding": 0}),
+        ("conv", {"filters": 3, "units": [4, 5], "downsample": 1, "padding": 2}),
+    ],
+    ids=["fc", "conv", "conv-padded"],
 )
 def test_net_is_built_again_from_plain_data(name, options):
     net = registry[name](SHAPE, INITIAL, **options)

@@ -1,0 +1,60 @@
+"""Spatial transformers in a row: what reaches each of them, and where in the input it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from stn_lightning.geometry import composed_grid
+from stn_lightning.networks import INPUT
+from stn_lightning.samplers import Bilinear
+from stn_lightning.spatial_transformer import Warped
+
+OVERSHOOT = 0.25
+
+
+def in_a_row(warps: Mapping[str, Warped]) -> list[str]:
+    """The names of the transformers of which each sees what the one before made, from the input inwards: here, all."""
+    return list(warps)
+
+
+def paths(images: Tensor, warps: Mapping[str, Warped]) -> dict[str, Tensor]:
+    """Where in the image the points of each transformer's output lie: its warp after all before it.
+
+    Layers have ``align_corners=False`` unless they are told; it is assumed here, and that what stands between two transformers
+    keeps normalised coordinates (see ``composed_grid``).
+
+    Args:
+        images: (B, C, H, W).
+        warps: what transformers in a row made of them, from the input inwards.
+
+    Returns:
+        For each name (B, H, W, 2) normalised points of the image, whatever the size of the feature map.
+    """
+    grids = [warped.grid.detach().float().cpu() for warped in warps.values()]
+    return {name: composed_grid(grids[:i], images.shape[2:]) for i, name in enumerate(warps, 1)}
+
+
+def seen(images: Tensor, path: Tensor) -> Tensor:
+    """Images (B, C, H, W) on the CPU as they appear at the end of a path (B, H', W', 2): bilinear, black outside."""
+    sampled: Tensor = Bilinear()(images.detach().float().cpu(), path)
+    return sampled
+
+
+def shown_output(name: str, images: Tensor, warped: Warped) -> Tensor:
+    """The output of a transformer as a picture shows it best: (B, C, H', W').
+
+    A feature map has no units: its mean over channels is shown, over its own range. A transformer at the input makes images.
+    They are shown as they are, for they also show what the sampler does; unless the network standardises its images, so that
+    the colours are no longer those of the image: then the image is sampled instead. The kernels of samplers leave [0, 1] by
+    less than ``OVERSHOOT``, standardised images by more.
+    """
+    output = warped.output.detach().float().cpu()
+    if name != INPUT or output.shape[1] != images.shape[1]:
+        mean = output.mean(1, keepdim=True)
+        low, high = mean.amin((1, 2, 3), keepdim=True), mean.amax((1, 2, 3), keepdim=True)
+        return (mean - low) / (high - low).clamp(min=1e-6)
+    if output.min() < -OVERSHOOT or output.max() > 1 + OVERSHOOT:
+        return seen(images, warped.grid.detach().float().cpu())
+    return output.clamp(0, 1) if images.min() >= 0 and images.max() <= 1 else output

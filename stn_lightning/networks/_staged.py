@@ -1,0 +1,110 @@
+"""Stages in a row, with spatial transformers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stn_lightning.spatial_transformer import SpatialTransformer, Warped
+
+Shape = tuple[int, ...]
+StageFactory = Callable[[Shape], nn.Module]
+TransformerFactory = Callable[[Shape], SpatialTransformer]
+INPUT = "input"
+
+
+class Output(NamedTuple):
+    """What a network makes of its input.
+
+    Attributes:
+        prediction: logits: (B, num_classes), or (B, positions, num_classes) of a sequence.
+        warps: what each spatial transformer did, by its name: the stage that it follows, or ``input``; from the input inwards.
+    """
+
+    prediction: Tensor
+    warps: dict[str, Warped]
+
+
+class Staged(nn.Module):
+    """Stages in a row; a spatial transformer stands at the input, or follows a stage of feature maps.
+
+    A subclass sets ``stages`` and ``transformers``, by ``assemble``.
+
+    Args:
+        input_shape: (C, H, W) of an image.
+    """
+
+    stages: nn.ModuleDict
+    transformers: nn.ModuleDict
+
+    def __init__(self, input_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.input_shape = tuple(input_shape)
+
+    def assemble(
+        self, stages: Mapping[str, StageFactory], transformers: Mapping[str, TransformerFactory]
+    ) -> tuple[nn.ModuleDict, dict[str, SpatialTransformer], Shape]:
+        """Builds stages and transformers, each for the shape that reaches it.
+
+        Args:
+            stages: what makes each stage, in order.
+            transformers: what makes the transformer that follows a stage, or stands at the ``input``.
+
+        Returns:
+            The stages, the transformers, and the shape after the last.
+
+        Raises:
+            ValueError: for an image too small for the stages.
+        """
+        built = nn.ModuleDict()
+        added: dict[str, SpatialTransformer] = {}
+        shape = self.input_shape
+
+        def transform(name: str) -> None:
+            nonlocal shape
+            if name in transformers:
+                added[name] = transformer = transformers[name](shape)
+                shape = (shape[0], *(transformer.output_size or shape[1:]))
+
+        transform(INPUT)
+        for name, make in stages.items():
+            built[name] = make(shape)
+            shape = self._shape_after(name, built[name], shape)
+            transform(name)
+        return built, added, shape
+
+    def _shape_after(self, name: str, stage: nn.Module, shape: Shape) -> Shape:
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):  # a dropout draws
+                return tuple(stage(torch.zeros(1, *shape)).shape[1:])
+        except RuntimeError as e:
+            raise ValueError(
+                f"{type(self).__name__}: images of shape {self.input_shape} are too small: stage {name!r} got {shape}"
+            ) from e
+
+    def features(self, x: Tensor) -> tuple[Tensor, dict[str, Warped]]:
+        """What the last stage makes of the images, and the warps on the way.
+
+        Args:
+            x: (B, *input_shape) images.
+
+        Raises:
+            ValueError: if the images have another shape.
+        """
+        if tuple(x.shape[1:]) != self.input_shape:
+            expected = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"{type(self).__name__}: expected images of shape (B, {expected}), got {tuple(x.shape)}")
+        warps: dict[str, Warped] = {}
+        x = self._warp(INPUT, x, warps)
+        for name, stage in self.stages.items():
+            x = self._warp(name, stage(x), warps)
+        return x, warps
+
+    def _warp(self, name: str, x: Tensor, warps: dict[str, Warped]) -> Tensor:
+        if name not in self.transformers:
+            return x
+        warps[name] = self.transformers[name](x)
+        return warps[name].output
