@@ -13,8 +13,10 @@ CONFIGS = ROOT / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 
-def of(folder):
-    return [name for name in FILES if name.startswith(f"{folder}/")]
+def of(folder, numbers=None, part=""):
+    """The files of a folder; those of house numbers, or the others, where ``numbers`` says so; with a part in their name."""
+    names = [name for name in FILES if name.startswith(f"{folder}/") and part in name]
+    return [name for name in names if numbers is None or ("svhn" in name or "number" in name) == numbers]
 
 
 @pytest.fixture
@@ -30,6 +32,25 @@ def fit(stn, tiny_mnist):
     return fit
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """Options of few house numbers, drawn once."""
+    root = tmp_path_factory.mktemp("drawn")
+    return [
+        f"--data.root={root}",
+        "--data.source=generated",
+        "--data.extra=false",
+        "--data.digits=digits",
+        "--data.num_generated=[24,8]",
+    ]
+
+
+@pytest.fixture
+def fit_numbers(fit, drawn):
+    """``fit`` on few drawn house numbers."""
+    return lambda *args: fit(*args, *drawn, "--data.num_validation=8", mnist=False, steps=1)
+
+
 def config(name):
     return f"--config={CONFIGS / name}"
 
@@ -39,8 +60,8 @@ def test_every_file_is_used_here():
     assert folders == {"data", "experiment", "model", "quickstart.yaml", "recipe", "trainer"}
 
 
-@pytest.mark.parametrize("recipe", of("recipe"))
-@pytest.mark.parametrize("experiment", of("experiment"))
+@pytest.mark.parametrize("recipe", of("recipe", numbers=False))
+@pytest.mark.parametrize("experiment", of("experiment", numbers=False))
 def test_experiment_with_recipe(fit, helpers, experiment, recipe):
     """Every network of an experiment has between 392,000 and 400,000 parameters."""
     done = fit(config(experiment), config(recipe), "--trainer.callbacks=stn_test_helpers.Count")
@@ -49,7 +70,7 @@ def test_experiment_with_recipe(fit, helpers, experiment, recipe):
 
 
 @pytest.mark.parametrize("transform", ["projective", "tps"])
-@pytest.mark.parametrize("experiment", [name for name in of("experiment") if "_st_" in name])
+@pytest.mark.parametrize("experiment", [name for name in of("experiment", numbers=False) if "_st_" in name])
 def test_experiment_with_another_transform(fit, helpers, experiment, transform):
     """With its own transform, affine, an experiment runs above: together every row of the paper's table."""
     recipe = config("recipe/short.yaml")
@@ -58,14 +79,64 @@ def test_experiment_with_another_transform(fit, helpers, experiment, transform):
     assert 392_000 <= int(count) <= 400_000
 
 
-@pytest.mark.parametrize("model", of("model"))
+PARAMETERS = {
+    ("64", "cnn"): 28_692_183,
+    ("64", "st_single"): 29_468_029,
+    ("64", "st_multi"): 32_282_223,
+    ("128", "cnn"): 44_617_431,
+    ("128", "st_single"): 47_632_765,
+    ("128", "st_multi"): 59_179_247,
+}
+
+
+@pytest.mark.parametrize("experiment", of("experiment", part="svhn"))
+def test_house_number_experiment_has_the_papers_size(fit_numbers, helpers, experiment):
+    done = fit_numbers(config(experiment), "--data.batch_size=2", "--trainer.callbacks=stn_test_helpers.Count")
+    (count,) = re.findall(r"parameters of the network: (\d+)", done.out)
+    (key,) = re.findall(r"svhn(\d+)_(\w+).yaml", experiment)
+    assert int(count) == PARAMETERS[key]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "recipe"),
+    [
+        (experiment, recipe)
+        for part in ("svhn", "number")
+        for experiment in of("experiment", part=part)
+        for recipe in of("recipe", part=part)
+    ],
+)
+def test_house_number_experiment_with_recipe(fit_numbers, experiment, recipe):
+    fit_numbers(config(experiment), config(recipe), "--model.network.width=0.05")
+
+
+@pytest.mark.parametrize("model", of("model", numbers=False))
 def test_model(fit, model):
     fit(f"--model={CONFIGS / model}", mnist=False)
 
 
-@pytest.mark.parametrize("data", of("data"))
+@pytest.mark.parametrize("model", of("model", numbers=True))
+def test_house_number_model(fit_numbers, model):
+    fit_numbers("--data=HouseNumbers", f"--model={CONFIGS / model}", "--model.network.width=0.05")
+
+
+@pytest.mark.parametrize("data", of("data", numbers=False))
 def test_data(fit, data):
     fit(f"--data={CONFIGS / data}", "--model.network=FCN", mnist="mnist" in data)
+
+
+@pytest.mark.parametrize("data", of("data", numbers=True))
+def test_house_number_data(fit_numbers, data):
+    model = ["--model=SequenceRecognition", "--model.network=HouseNumberNet", "--model.network.width=0.05"]
+    fit_numbers(f"--data={CONFIGS / data}", *model)
+
+
+@pytest.mark.parametrize("data", [name for name in of("data") if "svhn" in name])
+def test_house_number_data_is_svhn_as_written(stn, data):
+    options = yaml.safe_load((CONFIGS / data).read_text())["init_args"]
+    assert (options["source"], options["extra"]) == ("svhn", True)
+    done = stn("fit", f"--data={CONFIGS / data}", "--model=SequenceRecognition", "--trainer.accelerator=cpu")
+    assert "--data.download=true fetches it" in done.message
 
 
 def for_one_process(name):
