@@ -83,7 +83,7 @@ def check_same_model(asked: Mapping[str, Any], default: Mapping[str, Any], kept:
     """
     asked_items, default_items, kept_items = (dict(_leaves(config)) for config in (asked, default, kept))
     clashes = [
-        f"{key.replace('.init_args', '').removesuffix('.class_path')}={_short(kept_items.get(key))} (asked: {_short(value)})"
+        f"{key.replace('.init_args', '').removesuffix('.class_path')}={_short(_kept(kept, key))} (asked: {_short(value)})"
         for key, value in asked_items.items()
         if value != default_items.get(key)
         and (key in kept_items or key.endswith(".class_path"))  # else it has its default in the checkpoint
@@ -92,7 +92,7 @@ def check_same_model(asked: Mapping[str, Any], default: Mapping[str, Any], kept:
     if clashes:
         raise ValueError(
             f"{file} is of another model: {', '.join(clashes)}. A checkpoint keeps the hyper-parameters it was trained with: "
-            f"leave the options out, or train without --ckpt_path"
+            f"leave out what contradicts it, on the command line and in configs, or repeat the options of its training"
         )
 
 
@@ -112,6 +112,16 @@ def _same(a: Any, b: Any) -> bool:
 def _named(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
+
+
+def _kept(kept: Mapping[str, Any], key: str) -> Any:
+    """What a checkpoint has where the command line asks for something else; of several parts, what they are for."""
+    found: Any = kept
+    for name in key.split(".")[1:]:
+        if isinstance(found, Mapping) and name == "class_path" and name not in found:
+            return f"parts for {', '.join(found)}"
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _short(value: Any) -> Any:

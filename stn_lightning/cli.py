@@ -280,6 +280,9 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # the folder of a run is reserved before the loggers see it, and holds nothing of another run
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    # best and last checkpoints are of BestAndLast, which only a fit has
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary")
     # the batches are no DataLoader; PredictionTable knows which image is which
     warnings.filterwarnings("ignore", message="Couldn't infer the batch indices")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):

@@ -93,7 +93,7 @@ def test_what_the_command_line_does_not_say_is_no_contradiction(folder, stn_in):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["--model=SequenceRecognition"], "data of sequences, which have a max_length"),
+        (["--model=SequenceRecognition"], "give --data=HouseNumbers"),
         ([*DATA, "--model=Classification"], "sequences are for --model=SequenceRecognition"),
         ([*DATA, *MODEL, "--model.placements=[input,conv11]"], "placements among input, conv1, .*; got conv11"),
         ([*DATA, *MODEL, "--model.transform=afine"], "did you mean 'affine'"),
@@ -130,3 +130,27 @@ def test_two_processes_measure_the_whole_set(folder):
     assert set(table) == {f"val/{name}" for name in expected}
     for name, value in expected.items():
         assert float(table[f"val/{name}"]) == pytest.approx(float(value), abs=1e-5), name
+
+
+def test_contradiction_of_several_transforms_is_told_in_words(tmp_path, stn_in):
+    """A checkpoint with a transform for each placement has no `None`."""
+    parts = ["--model=SequenceRecognition", "--model.network=HouseNumberNet", "--model.network.width=0.05"]
+    (tmp_path / "model.yaml").write_text(
+        "class_path: SequenceRecognition\ninit_args:\n  network: {class_path: HouseNumberNet, init_args: {width: 0.05}}\n"
+        "  transform: {input: affine, conv2: similarity}\n"
+    )
+    done = stn_in(tmp_path, "fit", *DATA, "--model=model.yaml", *QUIET, "--trainer.max_steps=1")
+    assert done.code == 0, done.err
+    asked = stn_in(tmp_path, "test", *DATA, *parts, "--model.transform=affine", "--ckpt_path=last", *QUIET)
+    assert "model.transform=parts for input, conv2 (asked: affine)" in asked.message
+
+
+def test_files_that_are_no_images_are_counted(folder, stn_in, caplog):
+    photos = folder / "mixed"
+    photos.mkdir()
+    Image.new("RGB", (20, 20)).save(photos / "a.png")
+    Image.new("RGB", (20, 20)).save(photos / "b.gif")
+    with caplog.at_level("INFO"):
+        done = stn_in(folder, "predict", *DATA, "--data.images=mixed", "--ckpt_path=best", *QUIET)
+    assert done.code == 0, done.err
+    assert "1 of 2 in mixed left out, such as b.gif" in caplog.text + done.err

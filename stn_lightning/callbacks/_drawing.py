@@ -50,7 +50,19 @@ def outlined(cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float
     return torch.stack([_with_outline(cell, grid, colour, width) for cell, grid in zip(cells, grids.cpu(), strict=True)])
 
 
+def to_the_edges(grid: Tensor) -> Tensor:
+    """A grid (H', W', 2) of pixel centres, its outermost points moved out to the edges of their pixels."""
+    for axis in (0, 1):
+        if grid.shape[axis] > 1:
+            first, second, before, last = (grid.select(axis, i) for i in (0, 1, -2, -1))
+            inner = grid.narrow(axis, 1, grid.shape[axis] - 2)
+            outer = [first - (second - first) / 2, last + (last - before) / 2]
+            grid = torch.cat([outer[0].unsqueeze(axis), inner, outer[1].unsqueeze(axis)], dim=axis)
+    return grid
+
+
 def _with_outline(cell: Tensor, grid: Tensor, colour: Colour, width: float) -> Tensor:
+    grid = to_the_edges(grid)
     border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
     finite = border[border.isfinite().all(1)]
     picture = Image.fromarray(cell.permute(1, 2, 0).contiguous().numpy())
@@ -72,7 +84,7 @@ def captions(texts: Sequence[str], side: int = 84, height: int = TEXT_HEIGHT) ->
     draw = ImageDraw.Draw(picture)
     for i, text in enumerate(texts):
         centre = i * (side + GAP) + (side + GAP) / 2
-        shown, font = fitted(text, side, height * 0.9)
+        shown, font = fitted(text, side, height * 0.8)
         draw.text((centre, height / 2), shown, fill="black", anchor="mm", font=font)
     return _as_tensor(picture)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from stn_lightning.geometry import composed_grid
+from stn_lightning.geometry import composed_grid, normalised_to_pixel, pixel_to_normalised
 from stn_lightning.networks import INPUT
 from stn_lightning.samplers import Bilinear
 from stn_lightning.spatial_transformer import Warped
@@ -19,11 +20,33 @@ def in_a_row(warps: Mapping[str, Warped]) -> list[str]:
     return list(warps)
 
 
+def has_align_corners(module: LightningModule) -> bool:
+    """Whether the transformers of a task have -1 and 1 at the centres of the corner pixels, by its hyper-parameters."""
+    return bool(module.hparams.get("align_corners", False))
+
+
+def half_pixel(images: Tensor, warps: Mapping[str, Warped], align_corners: bool) -> dict[str, Warped]:
+    """Warps whose grids are as ``align_corners=False`` has them: -1 and 1 are the outer edges of the corner pixels.
+
+    Args:
+        images: (B, C, H, W).
+        warps: what transformers made of them, or of feature maps; a transformer inside the network keeps the size of its map.
+        align_corners: the setting of the transformers.
+    """
+    if not align_corners:
+        return dict(warps)
+    sizes = {name: images.shape[2:] if name.startswith(INPUT) else warped.grid.shape[1:-1] for name, warped in warps.items()}
+    return {
+        name: warped._replace(grid=pixel_to_normalised(normalised_to_pixel(warped.grid, sizes[name], True), sizes[name]))
+        for name, warped in warps.items()
+    }
+
+
 def paths(images: Tensor, warps: Mapping[str, Warped]) -> dict[str, Tensor]:
     """Where in the image the points of each transformer's output lie: its warp after all before it.
 
-    Layers have ``align_corners=False`` unless they are told; it is assumed here, and that what stands between two transformers
-    keeps normalised coordinates (see ``composed_grid``).
+    Grids are as ``align_corners=False`` has them (see ``half_pixel``), and what stands between two transformers keeps
+    normalised coordinates (see ``composed_grid``).
 
     Args:
         images: (B, C, H, W).

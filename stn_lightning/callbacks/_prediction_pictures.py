@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from stn_lightning.callbacks._drawing import GAP, captions, cells, legend, row, stacked
-from stn_lightning.callbacks._in_a_row import in_a_row, paths, seen
+from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, in_a_row, paths, seen
 from stn_lightning.callbacks._pictures import with_path
 from stn_lightning.callbacks._predictions import FILE, rows
 from stn_lightning.callbacks._run_files import of_process, run_folder, whole_file
@@ -76,7 +76,8 @@ class PredictionPictures(Callback):
             self._next = self.num_images
             return
         images = images.float().cpu()
-        outlines = paths(images, {name: output.warps[name] for name in order})
+        warps = half_pixel(images, output.warps, has_align_corners(pl_module))
+        outlines = paths(images, {name: warps[name] for name in order})
         for i, (image, index, predicted) in enumerate(zip(images, indices, rows(outputs), strict=False)):
             file = predicted.pop(FILE, None)
             words = ", ".join(f"{key} {_in_words(value)}" for key, value in predicted.items())

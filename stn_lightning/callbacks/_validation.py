@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners
 from stn_lightning.networks import Output
 
 
@@ -34,7 +35,7 @@ class ValidationCallback(Callback):
             pl_module: the task.
             images: (B, C, H, W).
             targets: (B, ...) what they show.
-            output: what the network made of them.
+            output: what the network made of them; its grids are as ``align_corners=False`` has them.
             batch_idx: number of the batch.
         """
         raise NotImplementedError
@@ -50,7 +51,8 @@ class ValidationCallback(Callback):
     ) -> None:
         output = outputs.get("output") if isinstance(outputs, Mapping) else None
         if isinstance(output, Output) and not trainer.sanity_checking and not dataloader_idx:
-            self.see(trainer, pl_module, batch[0], batch[1], output, batch_idx)
+            warps = half_pixel(batch[0], output.warps, has_align_corners(pl_module))
+            self.see(trainer, pl_module, batch[0], batch[1], output._replace(warps=warps), batch_idx)
 
     @staticmethod
     def writers(trainer: Trainer) -> Iterator[Any]:

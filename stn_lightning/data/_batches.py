@@ -48,6 +48,16 @@ def derived_seed(purpose: str, *key: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
+def check_share(count: int, world_size: int) -> None:
+    """Refuses fewer images than processes: one without any could not take part in what the others reduce.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if count < world_size:
+        raise ValueError(f"expected at least an image for each of {world_size} processes, got {count}: use fewer devices")
+
+
 class EvaluationBatches:
     """Slices of images and targets, in order; under several processes each image is seen by one of them.
 
@@ -57,9 +67,13 @@ class EvaluationBatches:
         batch_size: images in a batch of one process.
         rank: number of this process.
         world_size: number of processes.
+
+    Raises:
+        ValueError: if there are fewer images than processes.
     """
 
     def __init__(self, images: Tensor, targets: Tensor, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        check_share(len(targets), world_size)
         self.images, self.targets = images[rank::world_size], targets[rank::world_size]
         self.batch_size = batch_size
 

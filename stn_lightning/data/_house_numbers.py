@@ -21,7 +21,7 @@ from stn_lightning.data._lazy_batches import LazyEvaluationBatches, LazyTraining
 from stn_lightning.data._number_sets import NULL, Numbers, hold_out, mean_and_std, select
 from stn_lightning.data._parts import centre_crops, random_crops
 from stn_lightning.data._svhn.files import download as download_svhn
-from stn_lightning.data._svhn.files import svhn_folder
+from stn_lightning.data._svhn.files import svhn_folders
 from stn_lightning.data._svhn.reading import crops, fingerprint, has_numbers, whole_images
 
 Source = Literal["generated", "svhn"]
@@ -109,7 +109,7 @@ class HouseNumbers(LightningDataModule):
         if source == "generated" and num_validation >= num_generated[0]:
             raise ValueError(f"expected num_validation below {num_generated[0]} (num_generated), got {num_validation}")
         if extra and source != "svhn":
-            raise ValueError(f"extra images are those of source svhn, got source {source!r}")
+            raise ValueError(f"expected extra=false with source {source!r}: extra images are those of svhn")
         if evaluation_seed < 0 or (seed is not None and seed < 0):
             raise ValueError(f"expected seeds of at least 0, got {seed=}, {evaluation_seed=}")
         self.source, self.root, self.download, self.extra, self.digits = source, root, download, extra, digits
@@ -144,10 +144,14 @@ class HouseNumbers(LightningDataModule):
             for split in splits:
                 count = self.num_generated[split]
                 draw(self.root, split, count, self.digits, self.evaluation_seed, self.download)
-        elif self.download:
-            download_svhn(self.root, splits)
+        else:
+            if self.download:
+                download_svhn(self.root, splits)
+            svhn_folders(self.root, splits)
         for split in splits:
             self._cache(split, check=True)
+        if self.images is not None:
+            self._to_predict()  # finds out at once what is wrong with the folder
 
     def setup(self, stage: str | None = None) -> None:
         splits = self._splits(stage)
@@ -191,7 +195,7 @@ class HouseNumbers(LightningDataModule):
 
     def _cache(self, split: str, check: bool) -> ImageCache:
         if self.source == "svhn":
-            folder = svhn_folder(self.root, split)
+            folder = svhn_folders(self.root, [split])[split]
         else:
             folder = generated_folder(self.root, split, self.num_generated[split], self.digits, self.evaluation_seed)
             if not has_numbers(folder):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Named, Raw, TrainingBatches
+from stn_lightning.data._batches import EvaluationBatches, Named, Raw, TrainingBatches, check_share
 from stn_lightning.data._content import in_order
 from stn_lightning.data._image_cache import Item
 
@@ -91,9 +91,13 @@ class NamedBatches:
         batch_size: images in a batch of one process.
         rank: number of this process.
         world_size: number of processes.
+
+    Raises:
+        ValueError: if there are fewer images than processes.
     """
 
     def __init__(self, jobs: Sequence[Callable[[], Item]], batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        check_share(len(jobs), world_size)
         self.jobs, self.batch_size = jobs[rank::world_size], batch_size
 
     def __len__(self) -> int:

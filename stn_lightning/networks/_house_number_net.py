@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +57,10 @@ class HouseNumberNet(Staged):
         transformers = transformers or {}
         if unknown := set(transformers) - set(self.placements):
             raise ValueError(f"expected placements among {', '.join(self.placements)}; got {', '.join(sorted(unknown))}")
-        if max_length < 1 or not width > 0 or not 0 <= dropout < 1:
+        if min(num_classes, max_length) < 1 or not 0 < width < inf or not 0 <= dropout < 1:
             raise ValueError(
-                f"expected max_length of at least 1, width above 0, dropout in [0, 1); got {max_length=}, {width=}, {dropout=}"
+                f"expected num_classes and max_length of at least 1, width above 0, dropout in [0, 1); got {num_classes=}, "
+                f"{max_length=}, {width=}, {dropout=}"
             )
 
         def scaled(number: int) -> int:

@@ -35,6 +35,9 @@ class Staged(nn.Module):
 
     Args:
         input_shape: (C, H, W) of an image.
+
+    Raises:
+        ValueError: for something else than three positive sizes.
     """
 
     stages: nn.ModuleDict
@@ -43,6 +46,8 @@ class Staged(nn.Module):
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()
         self.input_shape = tuple(input_shape)
+        if len(self.input_shape) != 3 or min(self.input_shape) < 1:
+            raise ValueError(f"{type(self).__name__}: expected input_shape (C, H, W), got {self.input_shape}")
 
     def assemble(
         self, stages: Mapping[str, StageFactory], transformers: Mapping[str, TransformerFactory]
@@ -72,18 +77,20 @@ class Staged(nn.Module):
         transform(INPUT)
         for name, make in stages.items():
             built[name] = make(shape)
-            shape = self._shape_after(name, built[name], shape)
+            shape = self._shape_after(name, built[name], shape, added)
             transform(name)
         return built, added, shape
 
-    def _shape_after(self, name: str, stage: nn.Module, shape: Shape) -> Shape:
+    def _shape_after(self, name: str, stage: nn.Module, shape: Shape, before: Mapping[str, SpatialTransformer]) -> Shape:
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):  # a dropout draws
                 return tuple(stage(torch.zeros(1, *shape)).shape[1:])
         except RuntimeError as e:
-            raise ValueError(
-                f"{type(self).__name__}: images of shape {self.input_shape} are too small: stage {name!r} got {shape}"
-            ) from e
+            sizes = [
+                f"output_size {st.output_size} of the transformer at {at!r}" for at, st in before.items() if st.output_size
+            ]
+            small = " or ".join([f"images of shape {self.input_shape}", *sizes])
+            raise ValueError(f"{type(self).__name__}: {small} are too small: stage {name!r} got {shape}") from e
 
     def features(self, x: Tensor) -> tuple[Tensor, dict[str, Warped]]:
         """What the last stage makes of the images, and the warps on the way.

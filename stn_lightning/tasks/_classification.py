@@ -62,7 +62,8 @@ class Classification(Task):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"expected label_smoothing in [0, 1), got {label_smoothing}")
         parts = {"localisation": localisation, "sampler": sampler, "initial": initial, "output_size": output_size}
-        if transform is None and (idle := [name for name, part in parts.items() if part is not None]):
+        idle = [name for name, part in parts.items() if part is not None] + ["align_corners"] * align_corners
+        if transform is None and idle:
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform")
         build = network if network is not None else CNN
         transformer = None

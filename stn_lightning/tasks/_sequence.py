@@ -32,8 +32,7 @@ class SequenceRecognition(Task):
     """Recognition of sequences by a classifier for each position (Jaderberg et al. 2015, section 4.2).
 
     One transform, at the ``input``, is the paper's ST-CNN Single; ``placements: [input, conv1, conv2, conv3]`` its ST-CNN
-    Multi. Each of ``transform``, ``sampler``, ``initial`` and ``output_size`` is one for all transformers, or a mapping from
-    the placement to that of each; so are ``localisation`` and ``localisations``.
+    Multi.
 
     Logs under ``train/``, ``val/`` and ``test/``: ``loss``, the sum of the positions' cross-entropies; ``error``, the share of
     sequences that are not right in every position; and of evaluation ``error_position_1`` and so on, ``error_length_1`` and so
@@ -47,15 +46,17 @@ class SequenceRecognition(Task):
         num_classes: number of symbols, without the null behind the end; the CLI takes it from the data.
         max_length: largest length of a sequence; the CLI takes it from the data.
         network: makes the network of (input_shape, num_classes, max_length, transformers); None for ``HouseNumberNet``.
-        transform: transform of the spatial transformers, by registry name or class path; None for a network without.
-        placements: where spatial transformers stand: ``input``, or the stage that one follows; None for the keys of
-            ``transform`` where it is a mapping, else the input alone.
+        transform: transform of all spatial transformers, by registry name or class path, or a mapping from placements to
+            that of each; None for a network without.
+        placements: where spatial transformers stand: ``input``, or the stage that one follows, ``conv1`` to ``conv8``; None
+            for the keys of ``transform`` where it is a mapping, else the input alone.
         localisation: makes the localisation net of (input_shape, initial); None for the paper's: two convolutions and two
             layers of 32 units for a transformer at the input alone, else the two layers.
-        localisations: what makes the localisation net of each placement that has another.
-        sampler: sampler; None for ``bilinear``.
-        initial: theta at the start; None for ``transform.initial()``, the identity unless the transform says otherwise.
-        output_size: (H', W') of the warped feature map; None for that of its input.
+        localisations: a mapping from placements to what makes the localisation net of those that have another.
+        sampler: sampler of all, or a mapping from placements; None for ``bilinear``.
+        initial: theta at the start, of all, or a mapping from placements; None for ``transform.initial()``, the identity
+            unless the transform says otherwise.
+        output_size: (H', W') of the warped feature map, of all, or a mapping from placements; None for that of its input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
         **kwargs: those of ``Task``; the usual ``localisation_lr_scale`` is 0.1, as in the paper.
 
@@ -83,9 +84,9 @@ class SequenceRecognition(Task):
     ) -> None:
         super().__init__(**kwargs)
         if max_length is None:
-            raise ValueError("expected data of sequences, which have a max_length, such as HouseNumbers; got none")
+            raise ValueError("expected data of sequences, which have a max_length: give --data=HouseNumbers")
         parts = {"sampler": sampler, "initial": initial, "output_size": output_size, "localisations": localisations}
-        given = {"placements": placements, "localisation": localisation, **parts}
+        given = {"placements": placements, "localisation": localisation, "align_corners": align_corners or None, **parts}
         if transform is None and (idle := [name for name, value in given.items() if value is not None]):
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform")
         places = [] if transform is None else _places(transform, placements)
@@ -185,6 +186,8 @@ def _metrics(max_length: int, null: int) -> nn.ModuleDict:
 
 def _places(transform: Transform | dict[str, Transform], placements: list[str] | None) -> list[str]:
     """Where transformers stand."""
+    if transform == {}:
+        raise ValueError("expected transform of at least one placement, or none at all; got {}")
     if placements is not None:
         if not placements or len({*placements}) < len(placements):
             raise ValueError(f"expected placements, each once; got {placements}")

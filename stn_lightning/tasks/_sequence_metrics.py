@@ -57,7 +57,8 @@ class SequenceErrors(Metric):
 class Coverage(Metric):
     """Largest share of predictions, the most confident first, that is right at an accuracy (Goodfellow et al. 2014).
 
-    Predictions of equal confidence are taken together: a threshold of confidence cannot part them.
+    Predictions of equal confidence are taken together: a threshold of confidence cannot part them. Without predictions it is
+    NaN; of several processes, each must have seen some.
 
     Args:
         accuracy: the accuracy that the share has at least, in (0, 1].
@@ -87,6 +88,8 @@ class Coverage(Metric):
         self.right.append(right)
 
     def compute(self) -> Tensor:
+        if len(self.confidence) == 0:
+            return torch.tensor(torch.nan)
         confidence, order = dim_zero_cat(self.confidence).sort(descending=True)
         right = dim_zero_cat(self.right)[order]
         count = torch.arange(1, len(right) + 1, device=right.device)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stn_lightning.callbacks import captions
-from stn_lightning.callbacks._drawing import fitted, legend
+from stn_lightning.callbacks._drawing import fitted, legend, to_the_edges
+from stn_lightning.geometry import regular_points
 
 SIDE, GAP = 84, 4
 
@@ -23,6 +24,16 @@ def test_a_caption_stays_in_its_cell(text, side):
     first, last = ink(captions([text], side))
     assert first >= GAP / 2 - 1
     assert last <= side + GAP / 2 + 1
+
+
+def test_captions_keep_their_descenders():
+    """A line of g, p, y has ink below that of a, c, e, and white below all."""
+
+    def last_row(text):
+        return int((captions([text], 84) != 255).any(0).any(1).nonzero()[-1])
+
+    assert last_row("gpy") > last_row("ace")
+    assert last_row("gpy") < captions(["gpy"], 84).shape[1] - 1
 
 
 def test_numbers_of_five_digits_are_whole_and_legible():
@@ -51,3 +62,12 @@ def test_a_legend_takes_the_lines_that_it_needs(width, lines):
     assert picture.shape == (3, lines * 14, width)
     for colour in colours.values():
         assert (picture == torch.tensor(colour)[:, None, None]).all(0).any()
+
+
+def test_outline_runs_round_the_pixels():
+    """The regular grid of a map of any size is outlined at the edges of the image."""
+    for size in ((3, 5), (13, 13), (1, 4), (2, 1)):
+        grid = to_the_edges(regular_points(size).view(*size, 2))
+        for axis, n in ((0, size[1]), (1, size[0])):
+            ends = [0.0, 0.0] if n == 1 else [-1.0, 1.0]
+            assert [float(grid[..., axis].min()), float(grid[..., axis].max())] == pytest.approx(ends, abs=1e-6)

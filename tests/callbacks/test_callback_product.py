@@ -1,12 +1,17 @@
 """Transformers in a row: each on the image that reaches it, and their product on the image."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from stn_lightning.callbacks import HardSamples, WarpPictures, product_panel, warp_pictures
+from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, paths
+from stn_lightning.networks import HouseNumberNet
 from stn_lightning.spatial_transformer import Warped
+from stn_lightning.tasks import SequenceRecognition
 from stn_lightning.transforms import Affine
 
 SIDE, GAP, LEGEND = 84, 4, 14
@@ -136,3 +141,19 @@ def test_tensorboard_shows_the_product_of_transformers_in_a_row(reader, numbers,
     expected = warp_pictures(images[:3], {name: Warped(*(part[:3] for part in warped)) for name, warped in warps.items()})
     for name in names:
         assert np.array_equal(found[f"warp/{name}"], expected[name].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_transformers_at_the_identity_look_at_the_image_itself(align_corners):
+    """Under either setting of the task; to the centres of the image's outermost pixels."""
+    torch.manual_seed(0)
+    placements = ["input", "conv1", "conv2", "conv3"]
+    build = partial(HouseNumberNet, width=0.05)
+    task = SequenceRecognition((3, 54, 54), 10, 5, build, Affine(), placements, align_corners=align_corners).eval()
+    images = torch.rand(2, 3, 54, 54)
+    with torch.no_grad():
+        warps = task(images).warps
+    assert has_align_corners(task) == align_corners
+    seen = paths(images, half_pixel(images, warps, align_corners))
+    for name in placements:
+        torch.testing.assert_close(seen[name].amax((0, 1, 2)), torch.full((2,), 1 - 1 / 54), rtol=0, atol=1e-5)

@@ -104,3 +104,8 @@ def test_batches_of_evaluation_are_slices():
     batches = EvaluationBatches(*images(), 8)
     first, _ = next(iter(batches))
     assert first.untyped_storage().data_ptr() == batches.images.untyped_storage().data_ptr()
+
+
+def test_fewer_images_than_processes_are_refused():
+    with pytest.raises(ValueError, match="an image for each of 3 processes, got 2"):
+        EvaluationBatches(torch.zeros(2, 1, 4, 4), torch.zeros(2), 1, rank=0, world_size=3)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from stn_lightning.data._crops import crop, window
 from stn_lightning.data._svhn.digit_struct import Box, HouseNumber, write_digit_struct
-from stn_lightning.data._svhn.files import ARCHIVES, Archive, download, svhn_folder
+from stn_lightning.data._svhn.files import ARCHIVES, Archive, download, svhn_folders
 from stn_lightning.data._svhn.reading import crops, fingerprint, read_crop, whole_images
 
 DIGITS = [(1,), (0, 9), (5, 5, 5), (2, 0, 1, 7), (1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 6)]
@@ -141,19 +141,21 @@ def test_whole_images_are_in_the_order_of_names(tmp_path):
         ("b.png", (), 10),
         ("c.bmp", (), 90),
     ]
-    with pytest.raises(FileNotFoundError, match=r"no images in .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"absent is not there"):
         whole_images(tmp_path / "absent", 8)
+    with pytest.raises(FileNotFoundError, match=r"a.JPG is a file"):
+        whole_images(tmp_path / "a.JPG", 8)
 
 
 @pytest.mark.parametrize("split", ARCHIVES)
 def test_absent_set_says_what_to_fetch_and_where_to_put_it(tmp_path, split):
     with pytest.raises(FileNotFoundError) as caught:
-        svhn_folder(tmp_path, split)
+        svhn_folders(tmp_path, [split])
     message = str(caught.value)
     for part in (
         f"http://ufldl.stanford.edu/housenumbers/{split}.tar.gz",
-        str(tmp_path / "SVHN" / split / "digitStruct.mat"),
-        f"tar -xzf {split}.tar.gz -C {tmp_path / 'SVHN'}",
+        f"no {split}/digitStruct.mat in {tmp_path / 'SVHN'}",
+        f"tar -xzf FILE -C {tmp_path / 'SVHN'}",
         "--data.download=true",
         "--data.root",
         "--data.source=generated",
@@ -211,7 +213,7 @@ def assert_no_litter(root, *splits):
 def test_what_is_fetched_is_what_was_packed(archives, root, server):
     download(root, ["train", "extra"], archives)
     for split in ("train", "extra"):
-        assert [item.labels for item in read_all(svhn_folder(root, split))] == DIGITS
+        assert [item.labels for item in read_all(svhn_folders(root, [split])[split])] == DIGITS
     assert_no_litter(root, "train", "extra")
     assert any("GET /train.tar.gz" in request for request in server[2])
 

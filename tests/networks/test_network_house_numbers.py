@@ -121,7 +121,10 @@ def test_output_size_of_a_transformer_is_what_the_next_stage_sees():
     [
         ({"width": 0}, "width above 0.*width=0"),
         ({"dropout": 1.0}, r"dropout in \[0, 1\).*dropout=1.0"),
+        ({"width": float("inf")}, "width above 0.*width=inf"),
         ({"max_length": 0}, "max_length of at least 1.*max_length=0"),
+        ({"num_classes": 0}, "num_classes and max_length of at least 1.*num_classes=0"),
+        ({"input_shape": (3, 54)}, r"input_shape \(C, H, W\), got \(3, 54\)"),
         ({"transformers": {"conv9": None}}, "expected placements among input, conv1, .*conv8; got conv9"),
         ({"input_shape": (3, 15, 15)}, r"images of shape \(3, 15, 15\) are too small: stage 'conv7'"),
     ],

@@ -113,6 +113,9 @@ def test_transformers_do_not_share_what_they_learn():
         ({"transform": Affine(), "localisations": {"conv1": FullyConnected}}, "localisations for input; got one for conv1"),
         ({"transform": Affine(), "initial": [1.0, 0.0]}, "initial with 6 numbers"),
         ({"max_length": None}, "data of sequences, which have a max_length"),
+        ({"transform": {}}, "transform of at least one placement"),
+        ({"align_corners": True}, "transform with align_corners, got none"),
+        ({"transform": Affine(), "output_size": (8, 8)}, r"output_size \(8, 8\) of the transformer at 'input' are too small"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )

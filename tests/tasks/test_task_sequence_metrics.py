@@ -115,3 +115,7 @@ def test_coverage_at_the_ends(right, coverage):
 def test_accuracy_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"accuracy in \(0, 1\], got 98"):
         Coverage(98)
+
+
+def test_coverage_of_nothing_is_no_number():
+    assert torch.isnan(Coverage().compute())

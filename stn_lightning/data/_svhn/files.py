@@ -51,19 +51,22 @@ ARCHIVES: dict[str, Archive] = {
 }
 
 
-def svhn_folder(root: str | Path, split: str) -> Path:
-    """``root/SVHN/split``, where ``split`` (train, test, extra) lies as published.
+def svhn_folders(root: str | Path, splits: Sequence[str]) -> dict[str, Path]:
+    """``root/SVHN/split``, where each split (train, test, extra) lies as published.
 
     Raises:
-        FileNotFoundError: if it is not there; says what to do.
+        FileNotFoundError: naming all that are not there; says what to do.
     """
-    folder = Path(root).absolute() / "SVHN" / split
-    if not has_numbers(folder):
+    home = Path(root).absolute() / "SVHN"
+    folders = {split: home / split for split in splits}
+    if missing := [split for split, folder in folders.items() if not has_numbers(folder)]:
+        files = ", ".join(f"{split}/{DIGIT_STRUCT}" for split in missing)
+        urls = ", ".join(ARCHIVES[split].url for split in missing)
         raise FileNotFoundError(
-            f"no {folder / DIGIT_STRUCT}: --data.download=true fetches it; or fetch {ARCHIVES[split].url} and unpack it with "
-            f"`tar -xzf {split}.tar.gz -C {folder.parent}`; or give another --data.root; --data.source=generated needs no file"
+            f"no {files} in {home}: --data.download=true fetches what is missing; or fetch {urls} and unpack each with "
+            f"`tar -xzf FILE -C {home}`; or give another --data.root; --data.source=generated --data.extra=false needs no file"
         )
-    return folder
+    return folders
 
 
 def download(root: str | Path, splits: Sequence[str], archives: Mapping[str, Archive] = ARCHIVES) -> None:

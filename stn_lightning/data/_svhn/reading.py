@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -69,9 +70,15 @@ def whole_images(folder: Path, side: int) -> list[Callable[[], Item]]:
         FileNotFoundError: if there is no folder, or no image in it.
         ValueError: the functions, if an image is damaged; names the file.
     """
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise FileNotFoundError(f"expected a folder of images: {folder.absolute()} {what}")
+    found = sorted(folder.iterdir())
+    files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not files:
         raise FileNotFoundError(f"no images in {folder.absolute()}: expected files {', '.join(SUFFIXES)}")
+    if others := [file.name for file in found if file not in {*files}]:
+        rank_zero_info(f"{len(others)} of {len(found)} in {folder} left out, such as {others[0]}: not {', '.join(SUFFIXES)}")
     return [partial(_read_whole, file, side) for file in files]
 
 
