@@ -122,7 +122,7 @@ def see(image: Image.Image, framing: Framing, draw: np.random.Generator | None) 
     side = (framing.size, framing.size)
     square = np.asarray(_converted(image, framing.channels).resize(side, Image.Resampling.BILINEAR, box=box))
     planes = square[None] if square.ndim == 2 else square.transpose(2, 0, 1)
-    return np.ascontiguousarray(planes[:, :, ::-1] if view.flip else planes), view
+    return np.array(planes[:, :, ::-1] if view.flip else planes, order="C"), view
 
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
