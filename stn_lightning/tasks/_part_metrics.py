@@ -20,7 +20,7 @@ class PartCoverage(Metric):
     window with the box. Parts that no image shows are left out.
 
     Args:
-        names: names of the parts.
+        names: names of the parts; spaces become underscores.
         windows: number of windows.
     """
 
@@ -33,7 +33,7 @@ class PartCoverage(Metric):
 
     def __init__(self, names: Sequence[str], windows: int) -> None:
         super().__init__()
-        self.names = list(names)
+        self.names = [name.replace(" ", "_") for name in names]
         parts = len(self.names)
         self.add_state("shown", torch.zeros(parts, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("covered", torch.zeros(parts, dtype=torch.long), dist_reduce_fx="sum")
