@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.floating[Any]]
 PARTS = (
@@ -23,7 +23,7 @@ class Frame(NamedTuple):
     centre: Points
     matrix: Points
 
-    def at(self, uv: Points) -> Points:
+    def at(self, uv: ArrayLike) -> Points:
         """Points (..., 2) of the disc in the image."""
         return np.asarray(self.centre + np.asarray(uv) @ self.matrix.T)
 
