@@ -50,9 +50,9 @@ def _scene(side: int, draw: np.random.Generator) -> Image.Image:
         )
         _fill(pen, leaf.at(CIRCLE), _ink(colour))
     for _ in range(3 + draw.poisson(1)):
-        disc = _disc(
-            draw.uniform(0.05, 0.95, 2) * side, *(draw.uniform(0.045, 0.075) * side * draw.uniform(0.85, 1.15, 2)), draw
-        )
+        centre = draw.uniform(0.05, 0.95, 2) * side
+        length, width = draw.uniform(0.045, 0.075) * side * draw.uniform(0.85, 1.15, 2)
+        disc = _disc(centre, length, width, draw)
         _fill(pen, disc.at(CIRCLE), _plumage(draw))
         marks = [*HEAD_MARKS.values(), *BREAST_MARKS.values()]
         _mark(image, disc, marks[draw.integers(len(marks))], _worn(INKS[max(0, int(draw.integers(-3, len(INKS))))], draw))
