@@ -123,6 +123,7 @@ class ParallelSpatialTransformers(_Layer):
         nets = list(localisation) if isinstance(localisation, Sequence) else [localisation]
         super().__init__(nets, transform, sampler, output_size, align_corners)
         self.localisations = nn.ModuleList(nets)
+        self.num_heads = sum(net.num_heads for net in nets)
 
     def forward(self, x: Tensor) -> tuple[Warped, ...]:
         """One ``Warped`` per head.

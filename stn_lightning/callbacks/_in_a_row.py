@@ -16,8 +16,11 @@ OVERSHOOT = 0.25
 
 
 def in_a_row(warps: Mapping[str, Warped]) -> list[str]:
-    """The names of the transformers of which each sees what the one before made, from the input inwards: here, all."""
-    return list(warps)
+    """The names of the transformers of which each sees what the one before made, from the input inwards.
+
+    Parallel transformers see the same: they have numbers, ``input.1``, ``input.2``.
+    """
+    return [name for name in warps if "." not in name]
 
 
 def has_align_corners(module: LightningModule) -> bool:

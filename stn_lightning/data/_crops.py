@@ -59,7 +59,7 @@ def crop(image: Image.Image, window: Window, side: int) -> NDArray[np.uint8]:
     if not all(abs(edge) <= FARTHEST for edge in window):  # nor a NaN
         raise ValueError(f"expected a window within {FARTHEST:g} pixels, got {window}")
     reach_x, reach_y = max(1.0, (right - left) / side), max(1.0, (bottom - top) / side)
-    image = _as_rgb(image)
+    image = as_rgb(image)
     inside = left >= reach_x and top >= reach_y and right <= image.width - reach_x and bottom <= image.height - reach_y
     if inside and right > left and bottom > top:
         square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=window))
@@ -70,7 +70,8 @@ def crop(image: Image.Image, window: Window, side: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(square.transpose(2, 0, 1))
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB; 16 bits of grey become 8."""
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("RGB")

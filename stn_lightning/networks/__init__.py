@@ -5,6 +5,7 @@ from stn_lightning.networks._cnn import CNN
 from stn_lightning.networks._fcn import FCN
 from stn_lightning.networks._house_number_net import HouseNumberNet
 from stn_lightning.networks._network import Network
+from stn_lightning.networks._parts_net import ParallelFactory, PartsNet
 from stn_lightning.networks._staged import INPUT, Output, Staged, TransformerFactory
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "HouseNumberNet",
     "Network",
     "Output",
+    "ParallelFactory",
+    "PartsNet",
     "Staged",
     "TransformerFactory",
     "count_parameters",

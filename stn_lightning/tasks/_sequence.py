@@ -7,7 +7,6 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
@@ -18,6 +17,7 @@ from stn_lightning.networks import INPUT, HouseNumberNet, Output
 from stn_lightning.samplers import Sampler
 from stn_lightning.tasks._numbers import as_text, read_numbers
 from stn_lightning.tasks._sequence_metrics import Coverage, SequenceErrors
+from stn_lightning.tasks._standardise import Standardise
 from stn_lightning.tasks._task import Task, Verdict
 from stn_lightning.tasks._transformers import LocalisationFactory, transformer_factory
 from stn_lightning.transforms import Transform
@@ -100,23 +100,17 @@ class SequenceRecognition(Task):
         build = network if network is not None else HouseNumberNet
         self.network = build(tuple(input_shape), num_classes, max_length, transformers)
         self.null, self.max_length = num_classes, max_length
-        self.register_buffer("mean", torch.zeros(input_shape[0], 1, 1))
-        self.register_buffer("std", torch.ones(input_shape[0], 1, 1))
+        self.standardise = Standardise(input_shape[0])
         self.metrics = nn.ModuleDict({stage: _metrics(max_length, num_classes) for stage in ("val", "test")})
-
-    mean: Tensor
-    std: Tensor
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        datamodule: Any = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and hasattr(datamodule, "statistics"):  # a checkpoint that is resumed brings its own
-            for buffer, values in zip((self.mean, self.std), datamodule.statistics, strict=True):
-                buffer.copy_(torch.as_tensor(values).view(-1, 1, 1))
+        if stage == "fit":  # a checkpoint that is resumed brings its own
+            self.standardise.take_from(getattr(self.trainer, "datamodule", None))
 
     def forward(self, images: Tensor) -> Output:
         """Prediction (B, max_length, num_classes + 1) and warps of images (B, C, H, W) in [0, 1]."""
-        output: Output = self.network((images.to(self.dtype) - self.mean) / self.std)
+        output: Output = self.network(self.standardise(images.to(self.dtype)))
         return output
 
     def loss(self, output: Output, target: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -52,6 +53,7 @@ class Task(Recorded, LightningModule, ABC):
         scheduler_interval: whether the scheduler counts ``step`` or ``epoch``.
         localisation_lr_scale: learning rate of the localisation nets relative to the rest, at least 0; None for what is usual
             for the task.
+        frozen_epochs: epochs at the beginning in which the localisation nets stay as they are.
         compile: whether the network is compiled by ``torch.compile``.
 
     Attributes:
@@ -59,7 +61,7 @@ class Task(Recorded, LightningModule, ABC):
         usual_lr_scale: ``localisation_lr_scale`` where None is given.
 
     Raises:
-        ValueError: for a negative ``localisation_lr_scale``.
+        ValueError: for a negative ``localisation_lr_scale`` or ``frozen_epochs``.
     """
 
     monitor: ClassVar[str] = "val/error"
@@ -72,16 +74,20 @@ class Task(Recorded, LightningModule, ABC):
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "step",
         localisation_lr_scale: float | None = None,
+        frozen_epochs: int = 0,
         compile: bool = False,
     ) -> None:
         super().__init__()
         if localisation_lr_scale is not None and not localisation_lr_scale >= 0:
             raise ValueError(f"expected localisation_lr_scale of at least 0, got {localisation_lr_scale}")
+        if frozen_epochs < 0:
+            raise ValueError(f"expected frozen_epochs of at least 0, got {frozen_epochs}")
         self.save_hyperparameters({"_class_path": class_path(type(self)), "_instantiator": INSTANTIATOR, **init_args(self)})
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scheduler_interval = scheduler_interval
         self.localisation_lr_scale = self.usual_lr_scale if localisation_lr_scale is None else localisation_lr_scale
+        self.frozen_epochs = frozen_epochs
         self.compile_network = compile
         self._watch = LossWatch()
 
@@ -132,10 +138,14 @@ class Task(Recorded, LightningModule, ABC):
         if self.compile_network:
             self.network.compile()  # in place: the keys of state_dict stay
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, target = batch
+    def penalty(self, output: Output) -> Tensor | float:
+        """What is added to the training loss for what the warps are like; at least 0."""
+        return 0.0
+
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        images, target = batch[:2]
         output = self(images)
-        loss = self.loss(output, target)
+        loss = self.loss(output, target) + self.penalty(output)
         self._watch.update(loss, self.global_step)
         interval: int = getattr(self.trainer, "log_every_n_steps", 0)
         if interval and (self.global_step + 1) % interval == 0:  # each self.log costs 0.35 ms, written or not
@@ -146,6 +156,11 @@ class Task(Recorded, LightningModule, ABC):
     def log_training(self, loss: Tensor, output: Output, target: Tensor) -> None:
         """Logs a training step; called only on steps that the logger writes."""
         self.log("train/loss", loss)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.current_epoch < self.frozen_epochs:
+            for parameter in self._localisation_parameters():
+                parameter.grad = None  # optimizers pass over it, their momenta and weight decay too
 
     def on_train_epoch_end(self) -> None:
         self._check_finite()
@@ -187,8 +202,11 @@ class Task(Recorded, LightningModule, ABC):
     def _lr_scale(self, group: dict[str, Any]) -> float:
         return self.localisation_lr_scale if group["name"] == "localisation" else 1.0
 
+    def _localisation_parameters(self) -> set[torch.nn.Parameter]:
+        return {p for m in self.modules() if isinstance(m, Localisation) for p in m.parameters()}
+
     def _make_optimizer(self) -> Optimizer:
-        slow = {p for m in self.modules() if isinstance(m, Localisation) for p in m.parameters()}
+        slow = self._localisation_parameters()
         groups = [
             {"name": "network", "params": [p for p in self.parameters() if p not in slow]},
             {"name": "localisation", "params": [p for p in self.parameters() if p in slow]},

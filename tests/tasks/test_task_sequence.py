@@ -184,15 +184,15 @@ def test_statistics_of_the_data_are_kept_with_the_checkpoint(data, trainer, tmp_
     fit = trainer(max_epochs=1)
     fit.fit(task, data)
     mean, std = data.statistics
-    assert task.mean.flatten().tolist() == pytest.approx(mean.tolist())
+    assert task.standardise.mean.flatten().tolist() == pytest.approx(mean.tolist())
     with torch.no_grad():
         seen = task.eval()(data.images).warps["input"]
     standard = (data.images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
     torch.testing.assert_close(seen.output, task.network(standard).warps["input"].output)
     fit.save_checkpoint(tmp_path / "it.ckpt")
     again = SequenceRecognition.load_from_checkpoint(tmp_path / "it.ckpt")
-    assert torch.equal(again.mean, task.mean)
-    assert torch.equal(again.std, task.std)
+    assert torch.equal(again.standardise.mean, task.standardise.mean)
+    assert torch.equal(again.standardise.std, task.standardise.std)
 
 
 def test_statistics_of_other_data_do_not_replace_those_of_the_checkpoint(data, trainer, tmp_path):
@@ -204,10 +204,10 @@ def test_statistics_of_other_data_do_not_replace_those_of_the_checkpoint(data, t
     other.statistics = (torch.zeros(3), torch.ones(3))
     resumed = make()
     trainer(max_epochs=2).fit(resumed, other, ckpt_path=tmp_path / "it.ckpt")
-    assert torch.equal(resumed.mean, task.mean)
+    assert torch.equal(resumed.standardise.mean, task.standardise.mean)
     tested = make()
     trainer().test(tested, other, ckpt_path=tmp_path / "it.ckpt", verbose=False)
-    assert torch.equal(tested.std, task.std)
+    assert torch.equal(tested.standardise.std, task.standardise.std)
 
 
 def test_task_is_built_again_from_its_checkpoint(data, trainer, tmp_path):

@@ -64,3 +64,8 @@ class TestConvolutional(LocalisationChecks):
     name = "conv"
     variants = ({}, {"filters": 4, "units": 8, "downsample": 3})
     inductor = True
+
+
+class TestBackbone(LocalisationChecks):
+    name = "backbone"
+    variants = ({"filters": 8, "units": 8},)

@@ -20,7 +20,7 @@ def photograph(scene: NDArray[np.float32], unit: float, draw: np.random.Generato
     Returns:
         An RGB image of the same size.
     """
-    scene *= _light(scene.shape[:2], draw)
+    scene *= light(scene.shape[:2], draw)
     image = _blurred(Image.fromarray(scene.clip(0, 255).astype(np.uint8)), unit, draw)
     if draw.random() < 0.6:
         noise = np.frombuffer(draw.bytes(scene.size), np.int8).reshape(scene.shape)
@@ -42,7 +42,7 @@ def _blurred(image: Image.Image, unit: float, draw: np.random.Generator) -> Imag
     return image.resize(small, Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
 
 
-def _light(size: tuple[int, ...], draw: np.random.Generator) -> NDArray[np.float32]:
+def light(size: tuple[int, ...], draw: np.random.Generator) -> NDArray[np.float32]:
     """(H, W, 1) factors around 1: a gradient, and sometimes the edge of a shadow."""
     x, y = np.linspace(-1, 1, size[1], dtype=np.float32), np.linspace(-1, 1, size[0], dtype=np.float32)[:, None]
     slope = draw.normal(0, 0.1, 2)

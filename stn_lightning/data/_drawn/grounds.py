@@ -26,13 +26,13 @@ def draw_colours(draw: np.random.Generator) -> Colours:
     contrast = draw.uniform(45, 190) if draw.random() < 0.85 else draw.uniform(28, 60)
     contrast *= 1 if draw.random() < 0.5 else -1
     level = draw.uniform(max(15, 15 - contrast), min(240, 240 - contrast))
-    ground, ink = _tinted(level, draw), _tinted(level + contrast, draw)
-    wall = ground if draw.random() < 0.5 else _tinted(draw.uniform(20, 235), draw)
+    ground, ink = tinted(level, draw), tinted(level + contrast, draw)
+    wall = ground if draw.random() < 0.5 else tinted(draw.uniform(20, 235), draw)
     return Colours(ground, ink, wall)
 
 
-def _tinted(level: float, draw: np.random.Generator) -> Colour:
-    """A colour of a grey level: mostly pale."""
+def tinted(level: float, draw: np.random.Generator) -> Colour:
+    """A colour (3,) of a grey level, 0 to 255: mostly pale."""
     tint = draw.standard_normal(3).astype(np.float32) * (7 if draw.random() < 0.8 else 25)
     return np.clip(level + tint - tint @ GREY, 0, 255).astype(np.float32)
 
@@ -47,7 +47,7 @@ def draw_ground(size: tuple[int, int], number: Edges, unit: float, colours: Colo
         colours: of plate and wall.
         draw: source of chance.
     """
-    image = _wall(size, unit, colours.wall, draw)
+    image = wall(size, unit, colours.wall, draw)
     pen = ImageDraw.Draw(image)
     for _ in range(draw.poisson(1.5)):
         _shape(pen, size, number, unit, draw)
@@ -58,7 +58,8 @@ def draw_ground(size: tuple[int, int], number: Edges, unit: float, colours: Colo
     return image
 
 
-def _wall(size: tuple[int, int], unit: float, colour: Colour, draw: np.random.Generator) -> Image.Image:
+def wall(size: tuple[int, int], unit: float, colour: Colour, draw: np.random.Generator) -> Image.Image:
+    """A textured surface of (height, width) pixels, on which a thing is about ``unit`` pixels high."""
     height, width = size
     spread = draw.uniform(2, 18)
     coarse = colour + draw.normal(0, spread, (3, 4, 1)) + draw.normal(0, 0.3 * spread, (3, 4, 3))
@@ -91,7 +92,7 @@ def _fill(colour: Colour) -> tuple[int, ...]:
 def _plate(pen: ImageDraw.ImageDraw, number: Edges, unit: float, colour: Colour, draw: np.random.Generator) -> None:
     margins = draw.uniform(0.05, 0.6, 4) * unit
     edges = tuple(float(edge) for edge in np.array(number) + np.array([-1, -1, 1, 1]) * margins)
-    rim = _fill(_tinted(draw.uniform(10, 240), draw)) if draw.random() < 0.5 else None
+    rim = _fill(tinted(draw.uniform(10, 240), draw)) if draw.random() < 0.5 else None
     breadth = max(1, round(draw.uniform(0.02, 0.1) * unit))
     if draw.random() < 0.8:
         pen.rounded_rectangle(edges, draw.uniform(0, 0.3) * unit, _fill(colour), rim, breadth)
@@ -112,8 +113,8 @@ def _shape(pen: ImageDraw.ImageDraw, size: tuple[int, int], number: Edges, unit:
         (columns[0], top - far, columns[1], top - gap),
         (columns[0], bottom + gap, columns[1], bottom + far),
     )[draw.integers(4)]
-    rim = _fill(_tinted(draw.uniform(10, 240), draw)) if draw.random() < 0.4 else None
-    pen.rectangle(edges, _fill(_tinted(draw.uniform(10, 240), draw)), rim, max(1, round(0.06 * unit)))
+    rim = _fill(tinted(draw.uniform(10, 240), draw)) if draw.random() < 0.4 else None
+    pen.rectangle(edges, _fill(tinted(draw.uniform(10, 240), draw)), rim, max(1, round(0.06 * unit)))
 
 
 def _line(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, draw: np.random.Generator) -> None:
@@ -126,4 +127,4 @@ def _line(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, draw: np
     else:
         x = draw.uniform(0, width)
         ends = (x, 0.0, x + bend, float(height))
-    pen.line(ends, _fill(_tinted(draw.uniform(10, 240), draw)), max(1, round(draw.uniform(0.01, 0.06) * unit)))
+    pen.line(ends, _fill(tinted(draw.uniform(10, 240), draw)), max(1, round(draw.uniform(0.01, 0.06) * unit)))

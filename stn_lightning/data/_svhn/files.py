@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import shutil
-import tarfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
 
-from stn_lightning.data._content import PIECE, sync
+from stn_lightning.data._archives import fetch, unpack, verify
+from stn_lightning.data._content import sync
 from stn_lightning.data._svhn.digit_struct import read_digit_struct
 from stn_lightning.data._svhn.reading import DIGIT_STRUCT, has_numbers
 
@@ -93,7 +90,9 @@ def download(root: str | Path, splits: Sequence[str], archives: Mapping[str, Arc
             if (place / split).exists():
                 raise FileExistsError(f"{place / split} has no {DIGIT_STRUCT}: remove the folder, and it is fetched anew")
             try:
-                file = _fetch(archives[split], partial)
+                name = archives[split].url.rpartition("/")[2]
+                advice = f"fetch it elsewhere and unpack it in {place}: `tar -xzf {name} -C {place}`"
+                file = fetch(archives[split].url, partial, advice)
                 _unpack(file, archives[split], split)
                 (partial / split).rename(place / split)
                 sync(place)
@@ -101,36 +100,10 @@ def download(root: str | Path, splits: Sequence[str], archives: Mapping[str, Arc
                 shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fetch(archive: Archive, folder: Path) -> Path:
-    from torchvision.datasets.utils import download_url
-
-    name = archive.url.rpartition("/")[2]
-    try:
-        download_url(archive.url, str(folder), name)
-    except (RuntimeError, OSError) as e:
-        raise ConnectionError(
-            f"{archive.url} could not be fetched: {e}. Where there is no internet, fetch it elsewhere and unpack it in "
-            f"{folder.parent}: `tar -xzf {name} -C {folder.parent}`"
-        ) from e
-    return folder / name
-
-
 def _unpack(file: Path, archive: Archive, split: str) -> None:
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if archive.sha256 not in (None, found):
-        raise ValueError(
-            f"{archive.url} is not the archive that was published: expected SHA-256 {archive.sha256}, got {found}; is the "
-            f"connection tampered with? Try again, or fetch it elsewhere"
-        )
-    try:
-        with gzip.open(file) as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                tar.extractall(file.parent, filter="data")
-            while stream.read(PIECE):  # to the checksum at its end
-                pass
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as e:
-        raise ValueError(f"{archive.url} could not be unpacked in {file.parent}: {type(e).__name__}: {e}") from e
+    if archive.sha256 is not None:
+        verify(file, archive.url, "sha256", archive.sha256)
+    unpack(file, archive.url)
     if not has_numbers(file.parent / split):
         raise ValueError(f"expected {split}/{DIGIT_STRUCT} in {archive.url}, got none")
     if archive.sha256 is None:

@@ -9,18 +9,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from PIL import Image
 
 from stn_lightning.data._crops import Window, crop, window
+from stn_lightning.data._decoding import image_files, read_image
 from stn_lightning.data._image_cache import Item
 from stn_lightning.data._svhn.digit_struct import HouseNumber, read_digit_struct
 
 DIGIT_STRUCT = "digitStruct.mat"
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-MOST_PIXELS, LONGEST_SIDE = 50_000_000, 16_384
 
 
 def has_numbers(folder: Path) -> bool:
@@ -70,16 +66,7 @@ def whole_images(folder: Path, side: int) -> list[Callable[[], Item]]:
         FileNotFoundError: if there is no folder, or no image in it.
         ValueError: the functions, if an image is damaged; names the file.
     """
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "is not there"
-        raise FileNotFoundError(f"expected a folder of images: {folder.absolute()} {what}")
-    found = sorted(folder.iterdir())
-    files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()]
-    if not files:
-        raise FileNotFoundError(f"no images in {folder.absolute()}: expected files {', '.join(SUFFIXES)}")
-    if others := [file.name for file in found if file not in {*files}]:
-        rank_zero_info(f"{len(others)} of {len(found)} in {folder} left out, such as {others[0]}: not {', '.join(SUFFIXES)}")
-    return [partial(_read_whole, file, side) for file in files]
+    return [partial(_read_whole, file, side) for file in image_files(folder)]
 
 
 def _read_whole(file: Path, side: int) -> Item:
@@ -103,12 +90,4 @@ def read_crop(file: Path, side: int, window: Window | None = None, item: str = "
     Raises:
         ValueError: if the file is damaged, or of more than 50 million pixels, which are never decoded.
     """
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
-                raise ValueError(f"{width}x{height} pixels; {MOST_PIXELS} in all and {LONGEST_SIDE} a side are the most")
-            return crop(image, window if window is not None else (0, 0, width, height), side)
-    except Exception as e:  # Pillow names a damaged file in many ways
-        which = f"{file} ({item})" if item else f"{file}"
-        raise ValueError(f"{which} is not an image that can be read: {type(e).__name__}: {e}") from e
+    return read_image(file, lambda image: crop(image, window if window is not None else (0, 0, *image.size), side), item)

@@ -1,0 +1,106 @@
+"""Feature maps of image classifiers: those of torchvision by their names, and a small one for laptops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SMALL = "small"
+PLANES = (16, 32, 64, 128)
+# where the last feature map is, by torchvision's names of modules; of channels-last ones, behind the permutation
+LAST_MAPS = ("permute", "features", "layer4", "inception5b", "Mixed_7c", "trunk_output", "conv5", "layers")
+
+
+class FeatureMap(nn.Module):
+    """The last feature map of a classifier: all of it but pooling and classifier.
+
+    Args:
+        name: a classifier of torchvision, such as ``googlenet`` or ``resnet50``; or ``small``, a residual network of four
+            blocks and 0.3 million parameters.
+        weights: name of torchvision's weights, such as ``DEFAULT`` or ``IMAGENET1K_V1``, fetched where they are missing; or a
+            file of a ``state_dict`` of the whole classifier; None for random ones.
+
+    Attributes:
+        name: of the classifier.
+
+    Raises:
+        ValueError: for an unknown name, one without a feature map, or weights that are not its own.
+        FileNotFoundError: for a file of weights that is not there.
+    """
+
+    def __init__(self, name: str = SMALL, weights: str | None = None) -> None:
+        super().__init__()
+        self.name = name
+        if name == SMALL:
+            if weights is not None:
+                raise ValueError(f"backbone {SMALL!r} has no weights of torchvision, got {weights!r}")
+            self.body = _small()
+        else:
+            self.body = _of_torchvision(name, weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) images to (B, C, h, w)."""
+        found: Any = self.body(images)
+        feature_map: Tensor = found["map"] if isinstance(found, dict) else found
+        return feature_map
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, h, w) of the map of images (C, H, W).
+
+        Raises:
+            ValueError: for images that are too small.
+        """
+        training = self.training
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                return tuple(self.eval()(torch.zeros(1, *input_shape)).shape[1:])
+        except RuntimeError as e:
+            raise ValueError(f"images of shape {tuple(input_shape)} do not fit backbone {self.name!r}: {e}") from e
+        finally:
+            self.train(training)
+
+
+def _small() -> nn.Module:
+    from torchvision.models.resnet import BasicBlock
+
+    first, *others = PLANES
+    stem = [nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()]
+    blocks: list[nn.Module] = [BasicBlock(first, first)]
+    for inputs, planes in zip(PLANES[:-1], others, strict=True):
+        shortcut = nn.Sequential(nn.Conv2d(inputs, planes, 1, stride=2, bias=False), nn.BatchNorm2d(planes))
+        blocks.append(BasicBlock(inputs, planes, stride=2, downsample=shortcut))
+    body = nn.Sequential(*stem, *blocks)
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return body
+
+
+def _of_torchvision(name: str, weights: str | None) -> nn.Module:
+    from torchvision.models import get_model, get_model_weights, list_models
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    known = list_models(module=__import__("torchvision").models)
+    if name not in known:
+        raise ValueError(f"expected backbone {SMALL!r} or a classifier of torchvision ({', '.join(known)}); got {name!r}")
+    published = [member.name for member in get_model_weights(name)]
+    file = Path(weights) if weights is not None and weights not in (*published, "DEFAULT") else None
+    if file is not None and not file.is_file():
+        raise FileNotFoundError(
+            f"no weights {weights!r} of {name}: expected a file, DEFAULT, or one of {', '.join(published)}"
+        )
+    options = {"init_weights": True} if name in ("googlenet", "inception_v3") and weights is None else {}
+    model = get_model(name, weights=None if file is not None else weights, **options)
+    if file is not None:
+        try:
+            model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as e:
+            raise ValueError(f"{file} holds no weights of {name}: {str(e).splitlines()[0]}") from e
+    last = next((part for part in LAST_MAPS if hasattr(model, part)), None)
+    if last is None:
+        raise ValueError(f"backbone {name!r} has no feature map of its own")
+    body: nn.Module = create_feature_extractor(model, {last: "map"}, suppress_diff_warning=True)
+    return body

@@ -1,0 +1,1 @@
+"""Birds that are drawn, in the layout of CUB-200-2011."""

@@ -1,0 +1,57 @@
+"""Localisation net on the feature map of an image classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from stn_lightning.backbones import SMALL, FeatureMap
+from stn_lightning.localisations._localisation import Localisation, Regression
+
+
+class Backbone(Localisation):
+    """A classifier up to its last feature map, a 1x1 convolution and a fully connected layer.
+
+    The localisation net that parallel transformers share on CUB-200 (Jaderberg et al. 2015, appendix A.6): Inception to its
+    7x7x1024 map, 128 filters, 128 units, with ReLU.
+
+    Args:
+        input_shape: (3, H, W) of the images.
+        initial: (K, P) thetas at the start.
+        backbone: ``small``, or a classifier of torchvision by its name, such as ``googlenet``.
+        weights: name of torchvision's weights, or a file; None for random ones.
+        filters: filters of the 1x1 convolution.
+        units: units of the fully connected layer.
+        downsample: factor of the average pooling at the input; 1 for none. At 448 pixels, 2 keeps the cost that of 224.
+
+    Raises:
+        ValueError: if an argument is out of range, or the images do not fit the classifier.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        initial: Tensor,
+        backbone: str = SMALL,
+        weights: str | None = None,
+        filters: int = 128,
+        units: int = 128,
+        downsample: int = 1,
+    ) -> None:
+        super().__init__(input_shape, initial)
+        if min(filters, units, downsample) < 1:
+            raise ValueError(f"expected filters, units and downsample above 0; got {filters=}, {units=}, {downsample=}")
+        feature_map = FeatureMap(backbone, weights)
+        channels, *size = self.input_shape
+        features, height, width = feature_map.output_shape((channels, *(n // downsample for n in size)))
+        self.trunk = nn.Sequential(
+            nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity(),
+            feature_map,
+            nn.Conv2d(features, filters, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(filters * height * width, units),
+            nn.ReLU(),
+        )
+        self.head = Regression(units, initial)

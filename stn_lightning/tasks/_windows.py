@@ -1,0 +1,115 @@
+"""Windows: where parallel transformers start, where they should stay, and what they cover."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+import torch
+from torch import Tensor
+
+from stn_lightning.geometry import mean_affine
+from stn_lightning.transforms import LinearTransform, MatrixTransform, Transform
+
+TOLERANCE = 1e-6
+SAMPLES = 5
+
+
+def tiling(transform: Transform, heads: int, scale: float) -> Tensor:
+    """Thetas (K, P) of windows that tile the image: in rows and columns, from edge to edge, overlapping where they must.
+
+    Two windows stand side by side, four in a square.
+
+    Args:
+        transform: what the windows are made by.
+        heads: K, number of windows.
+        scale: side of a window relative to the image, in (0, 1].
+
+    Raises:
+        ValueError: if the transform makes no upright windows of this scale: then ``initial`` must be given.
+    """
+    columns = ceil(sqrt(heads))
+    rows = ceil(heads / columns)
+    centres = [
+        (_spread(i % columns, min(columns, heads - i // columns * columns), scale), _spread(i // columns, rows, scale))
+        for i in range(heads)
+    ]
+    thetas = [_window(transform, scale, *centre) for centre in centres]
+    return torch.stack(thetas).float()
+
+
+def _spread(i: int, count: int, scale: float) -> float:
+    return 0.0 if count == 1 else (1 - scale) * (2 * i / (count - 1) - 1)
+
+
+def _window(transform: Transform, scale: float, x: float, y: float) -> Tensor:
+    """Theta (P,) of the upright window of a scale and centre."""
+    line = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
+    xy = torch.cartesian_prod(line, line)
+    wanted = scale * xy + xy.new_tensor([x, y])
+    if isinstance(transform, LinearTransform):
+        unit = torch.eye(transform.num_params, dtype=torch.float64)
+        base = transform.points(torch.zeros_like(unit[:1]), xy)
+        basis = (transform.points(unit, xy) - base).flatten(1)
+        theta = torch.linalg.lstsq(basis.T, (wanted - base[0]).flatten()[:, None]).solution[:, 0]
+    elif isinstance(transform, MatrixTransform):
+        theta = transform.from_matrix(wanted.new_tensor([[[scale, 0, x], [0, scale, y], [0, 0, 1]]]))[0]
+    else:
+        raise ValueError(f"expected initial, the thetas of all windows: {type(transform).__name__} has no upright windows")
+    off = float((transform.points(theta[None], xy)[0] - wanted).abs().max())
+    if not off < TOLERANCE:
+        raise ValueError(
+            f"expected a transform that makes upright windows of {scale} of the image, or initial: those of "
+            f"{type(transform).__name__} are off by {off:.2g}"
+        )
+    found: Tensor = theta
+    return found
+
+
+def outside(grid: Tensor) -> Tensor:
+    """How far a window leaves the image: mean distance (B,) of its points to [-1, 1], in each coordinate.
+
+    Args:
+        grid: (B, H, W, 2) normalised source points.
+    """
+    distance: Tensor = (grid.abs() - 1).relu().mean((1, 2, 3))
+    return distance
+
+
+def overlap(first: Tensor, second: Tensor) -> Tensor:
+    """Share (B,) by which two windows coincide: 1 at the same centre, 0 from a window's side apart.
+
+    Args:
+        first: (B, H, W, 2) normalised source points.
+        second: (B, H, W, 2).
+    """
+    distance = torch.linalg.vector_norm(first.mean((1, 2)) - second.mean((1, 2)), dim=1)
+    side = torch.linalg.vector_norm((first.amax((1, 2)) - first.amin((1, 2))), dim=1) / sqrt(2)
+    share: Tensor = (1 - distance / side.detach().clamp(min=1e-6)).relu()
+    return share
+
+
+def covers(grid: Tensor, points: Tensor) -> Tensor:
+    """Whether points of the image lie inside a window: (B, P) bool.
+
+    Args:
+        grid: (B, H, W, 2) normalised source points of the window, of which the nearest affine map is taken.
+        points: (B, P, 2) normalised points of the image.
+    """
+    affine = mean_affine(grid.detach().float())
+    matrix, shift = affine[:, :, :2], affine[:, :, 2]
+    target: Tensor = torch.linalg.solve_ex(matrix, (points - shift[:, None]).transpose(1, 2)).result
+    return (target.abs() <= 1).all(1)
+
+
+def box_iou(grid: Tensor, box: Tensor) -> Tensor:
+    """Intersection over union (B,) of the upright rectangle around a window, inside the image, with a box.
+
+    Args:
+        grid: (B, H, W, 2) normalised source points.
+        box: (B, 4) left, top, right, bottom, normalised.
+    """
+    low, high = grid.amin((1, 2)).clamp(-1, 1), grid.amax((1, 2)).clamp(-1, 1)
+    inner_low, inner_high = torch.maximum(low, box[:, :2]), torch.minimum(high, box[:, 2:])
+    shared = (inner_high - inner_low).clamp(min=0).prod(1)
+    areas = (high - low).prod(1) + (box[:, 2:] - box[:, :2]).prod(1)
+    return shared / (areas - shared).clamp(min=1e-12)
