@@ -27,6 +27,11 @@ def read_image(file: Path, use: Callable[[Image.Image], T], item: str = "") -> T
         ValueError: if the file is damaged, or of more than 50 million pixels, which are never decoded.
     """
     try:
+        if not file.is_file():
+            raise ValueError("it is no regular file" if file.exists() else "it is not there")
+        if file.suffix.lower() == ".png":
+            with Image.open(file, formats=FORMATS) as image:
+                image.verify()  # the checksums of a PNG's chunks, which decoding leaves out
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:

@@ -102,6 +102,7 @@ def build(
         try:
             _write(partial, key, jobs(), title)
             shutil.rmtree(place, ignore_errors=True)
+            place.unlink(missing_ok=True)  # a file of that name is none of ours
             partial.rename(place)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -123,7 +124,7 @@ def _open(folder: Path, key: Mapping[str, Any], check: bool) -> ImageCache:
         same_key = manifest["key"] == json.loads(json.dumps(key))
         names = json.loads((folder / NAMES).read_text())
         expected: dict[str, list[str]] = {name: list(manifest["files"][name]) for name in stats}
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as e:
         raise DamagedCacheError(f"{type(e).__name__}: {e}") from e
     if not same_key or len(names) != count:
         raise DamagedCacheError(f"{MANIFEST} is of another cache")

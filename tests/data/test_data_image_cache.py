@@ -335,3 +335,18 @@ def test_jobs_behind_a_failing_one_are_given_up():
     with pytest.raises(ValueError, match="three"):
         list(_content.in_order([partial(job, number) for number in range(10_000)]))
     assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"shape": [2, 3, 4, 1e400]}'], ids=["nested", "infinite"])
+def test_manifest_that_breaks_its_reader_is_damage(built, new_process, text):
+    (place(built) / "manifest.json").write_text(text)
+    new_process()
+    assert_right(build(built, KEY, jobs))
+
+
+def test_file_in_the_place_of_a_cache_gives_way(tmp_path):
+    build(tmp_path, KEY, jobs)
+    taken = place(tmp_path)
+    shutil.rmtree(taken)
+    taken.write_text("none of ours")
+    assert_right(build(tmp_path, KEY, jobs))

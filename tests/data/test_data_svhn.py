@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import socket
 import struct
 import tarfile
@@ -332,3 +333,37 @@ def test_published_archives_are_known():
         "test": (13_068, 26_032),
         "extra": (202_353, 531_131),
     }
+
+
+def test_png_with_any_flipped_bit_is_refused(tmp_path):
+    """Decoding alone would take some of them for other pictures: it leaves the checksums out."""
+    file = tmp_path / "1.png"
+    draw = np.random.default_rng(0)
+    Image.fromarray(draw.integers(0, 256, (30, 40, 3), np.uint8)).save(file)
+    sound = file.read_bytes()
+    read_crop(file, 16)
+    for at in draw.integers(33, len(sound), 60):  # from the end of the header on
+        damaged = bytearray(sound)
+        damaged[at] ^= 1 << int(draw.integers(8))
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"1\.png is not an image that can be read"):
+            read_crop(file, 16)
+
+
+def test_name_of_something_else_than_a_file_is_refused(tmp_path):
+    """A pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match=r"pipe\.png is not an image .* no regular file"):
+        read_crop(tmp_path / "pipe.png", 8)
+
+
+def test_photograph_is_read_as_its_camera_was_held(tmp_path):
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:, 15:] = 255  # bright at the right
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter to the right
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif)
+    (job,) = whole_images(tmp_path, 8)
+    upright = job().image.mean(0)
+    assert upright[6:].min() > 200
+    assert upright[:2].max() < 50

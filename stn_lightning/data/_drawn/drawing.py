@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
 from stn_lightning.data._batches import derived_seed
 from stn_lightning.data._drawn.layouts import Layout
@@ -46,7 +47,7 @@ def draw_house_numbers(folder: Path, layouts: Sequence[Layout], digits: Digits, 
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        for i, layout in enumerate(layouts):
+        for i, layout in enumerate(tqdm(layouts, f"drawing {folder.name}", unit=" images", disable=None)):
             draw = np.random.default_rng(derived_seed("house number", seed, i))
             chosen = [images[draw.choice(of_class[box.digit])] for box in layout.number.boxes]
             image = draw_house_number(layout, chosen, draw)

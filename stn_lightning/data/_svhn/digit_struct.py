@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 from h5py import h5d, h5f, h5g, h5r
+from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
 from stn_lightning.data._svhn.digit_struct_writer import write_digit_struct
 from stn_lightning.data._svhn.hdf5 import (
@@ -80,7 +81,8 @@ def _pairs(file: h5f.FileID, most: int) -> list[tuple[h5r.Reference, h5r.Referen
 
 
 def _numbers(file: h5f.FileID, pairs: list[tuple[h5r.Reference, h5r.Reference]], path: Path) -> Iterator[HouseNumber]:
-    for i, (name_reference, boxes_reference) in enumerate(pairs, 1):
+    shown = tqdm(pairs, f"reading {path.name}", unit=" items", disable=None)
+    for i, (name_reference, boxes_reference) in enumerate(shown, 1):
         item = f"{path}: item {i} of {len(pairs)}"
         try:
             name = check_name(read_text(follow(name_reference, file, h5d.DatasetID), MAX_NAME))

@@ -60,8 +60,9 @@ def svhn_folders(root: str | Path, splits: Sequence[str]) -> dict[str, Path]:
         files = ", ".join(f"{split}/{DIGIT_STRUCT}" for split in missing)
         urls = ", ".join(ARCHIVES[split].url for split in missing)
         raise FileNotFoundError(
-            f"no {files} in {home}: --data.download=true fetches what is missing; or fetch {urls} and unpack each with "
-            f"`tar -xzf FILE -C {home}`; or give another --data.root; --data.source=generated --data.extra=false needs no file"
+            f"no {files} in {home}: --data.download=true fetches what is missing; or fetch {urls}, `mkdir -p {home}`, and "
+            f"unpack each with `tar -xzf FILE -C {home}`; or give another --data.root; "
+            "--data.source=generated --data.extra=false needs no file"
         )
     return folders
 

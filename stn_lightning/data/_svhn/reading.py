@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from stn_lightning.data._crops import Window, crop, window
 from stn_lightning.data._decoding import image_files, read_image
@@ -70,7 +71,11 @@ def whole_images(folder: Path, side: int) -> list[Callable[[], Item]]:
 
 
 def _read_whole(file: Path, side: int) -> Item:
-    return Item(read_crop(file, side), (), file.name)
+    def upright(image: Image.Image) -> NDArray[np.uint8]:
+        image = ImageOps.exif_transpose(image)  # as its camera was held
+        return crop(image, (0, 0, *image.size), side)
+
+    return Item(read_image(file, upright), (), file.name)
 
 
 def _read(folder: Path, number: HouseNumber, item: str, side: int, enlargement: float) -> Item:
