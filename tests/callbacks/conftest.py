@@ -32,8 +32,8 @@ def reader():
         network = partial(HouseNumberNet, width=1 / 32)
         row = {"transform": Affine(), "placements": list(starts), "initial": starts} if starts else {}
         task = SequenceRecognition((3, SIDE, SIDE), 10, 3, network=network, **row)
-        task.mean.fill_(0.4)
-        task.std.fill_(0.2)
+        task.standardise.mean.fill_(0.4)
+        task.standardise.std.fill_(0.2)
         return task
 
     return reader
