@@ -80,20 +80,20 @@ def _small() -> nn.Module:
 
 
 def _of_torchvision(name: str, weights: str | None) -> nn.Module:
-    from torchvision.models import get_model, get_model_weights, list_models
+    from torchvision import models
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    known = list_models(module=__import__("torchvision").models)
+    known = models.list_models(module=models)
     if name not in known:
         raise ValueError(f"expected backbone {SMALL!r} or a classifier of torchvision ({', '.join(known)}); got {name!r}")
-    published = [member.name for member in get_model_weights(name)]
+    published = [member.name for member in models.get_model_weights(name)]
     file = Path(weights) if weights is not None and weights not in (*published, "DEFAULT") else None
     if file is not None and not file.is_file():
         raise FileNotFoundError(
             f"no weights {weights!r} of {name}: expected a file, DEFAULT, or one of {', '.join(published)}"
         )
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") and weights is None else {}
-    model = get_model(name, weights=None if file is not None else weights, **options)
+    model = models.get_model(name, weights=None if file is not None else weights, **options)
     if file is not None:
         try:
             model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
