@@ -57,7 +57,7 @@ class Classification(Classifier):
         parts = {"localisation": localisation, "sampler": sampler, "initial": initial, "output_size": output_size}
         idle = [name for name, part in parts.items() if part is not None] + ["align_corners"] * align_corners
         if transform is None and idle:
-            raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform, or null for them")
+            raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform or null them")
         build = network if network is not None else CNN
         transformer = None
         if transform is not None:

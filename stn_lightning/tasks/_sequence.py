@@ -88,7 +88,7 @@ class SequenceRecognition(Task):
         parts = {"sampler": sampler, "initial": initial, "output_size": output_size, "localisations": localisations}
         given = {"placements": placements, "localisation": localisation, "align_corners": align_corners or None, **parts}
         if transform is None and (idle := [name for name, value in given.items() if value is not None]):
-            raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform, or null for them")
+            raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform or null them")
         places = [] if transform is None else _places(transform, placements)
         usual = localisation if localisation is not None else SINGLE if places == [INPUT] else MULTI
         transformers = {}
