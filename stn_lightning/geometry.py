@@ -119,7 +119,8 @@ def mean_affine(grid: Tensor, align_corners: bool = False) -> Tensor:
     """
     points = homogeneous(regular_points(grid.shape[1:-1], align_corners))
     fit = torch.linalg.pinv(points).to(grid)
-    affine: Tensor = fit @ grid.flatten(1, -2)
+    with without_autocast(grid.device.type):
+        affine: Tensor = fit @ grid.flatten(1, -2)
     return affine.transpose(1, 2)
 
 

@@ -138,3 +138,11 @@ def test_gradients_reach_every_grid():
 def test_grids_that_do_not_fit_are_named(shapes, size, message):
     with pytest.raises(ValueError, match=message):
         composed_grid([torch.zeros(shape) for shape in shapes], size)
+
+
+def test_autocast_leaves_the_mean_affine_map_as_it_is():
+    grid = regular_points((8, 8)).view(1, 8, 8, 2).float() * 0.7 + 0.1
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = mean_affine(grid)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, mean_affine(grid))
