@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,19 @@ from torch import Tensor, nn
 SMALL = "small"
 PLANES = (16, 32, 64, 128)
 # where the last feature map is, by torchvision's names of modules; of channels-last ones, behind the permutation
+DESCRIPTION = "network.descriptions.0."  # the first, in a checkpoint of PartsClassification
+_left_out = ContextVar("left out", default=False)
 LAST_MAPS = ("permute", "features", "layer4", "inception5b", "Mixed_7c", "trunk_output", "conv5", "layers")
+
+
+@contextmanager
+def initial_weights_left_out() -> Iterator[None]:
+    """A context in which no ``weights`` are read or fetched: those of a checkpoint take their place anyway."""
+    before = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(before)
 
 
 class FeatureMap(nn.Module):
@@ -21,7 +37,8 @@ class FeatureMap(nn.Module):
         name: a classifier of torchvision, such as ``googlenet`` or ``resnet50``; or ``small``, a residual network of four
             blocks and 0.3 million parameters.
         weights: name of torchvision's weights, such as ``DEFAULT`` or ``IMAGENET1K_V1``, fetched where they are missing; or a
-            file of a ``state_dict`` of the whole classifier; None for random ones.
+            file: a ``state_dict`` of the whole classifier, or a checkpoint of ``PartsClassification`` of the same backbone,
+            whose first description is taken; None for random ones.
 
     Attributes:
         name: of the classifier.
@@ -34,12 +51,20 @@ class FeatureMap(nn.Module):
     def __init__(self, name: str = SMALL, weights: str | None = None) -> None:
         super().__init__()
         self.name = name
-        if name == SMALL:
-            if weights is not None:
-                raise ValueError(f"backbone {SMALL!r} has no weights of torchvision, got {weights!r}")
-            self.body = _small()
-        else:
-            self.body = _of_torchvision(name, weights)
+        weights = None if _left_out.get() else weights
+        published = () if name == SMALL else _published(name)
+        if weights is None or weights in published:
+            self.body = _small() if name == SMALL else _of_torchvision(name, weights, None)
+            return
+        kept = _read(Path(weights), name, published)
+        of_task = "state_dict" in kept
+        if name == SMALL and not of_task:
+            raise ValueError(f"{weights} holds no weights of {name}: expected a checkpoint of PartsClassification")
+        with _naming(weights, name):
+            self.body = _small() if name == SMALL else _of_torchvision(name, None, None if of_task else kept)
+            if of_task:
+                of_body = {key: value for key, value in kept["state_dict"].items() if key.startswith(DESCRIPTION)}
+                self.load_state_dict({key.removeprefix(DESCRIPTION): value for key, value in of_body.items()})
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) images to (B, C, h, w)."""
@@ -79,28 +104,43 @@ def _small() -> nn.Module:
     return body
 
 
-def _of_torchvision(name: str, weights: str | None) -> nn.Module:
+def _published(name: str) -> tuple[str, ...]:
     from torchvision import models
-    from torchvision.models.feature_extraction import create_feature_extractor
 
     known = models.list_models(module=models)
     if name not in known:
         raise ValueError(f"expected backbone {SMALL!r} or a classifier of torchvision ({', '.join(known)}); got {name!r}")
-    published = [member.name for member in models.get_model_weights(name)]
-    file = Path(weights) if weights is not None and weights not in (*published, "DEFAULT") else None
-    if file is not None and not file.is_file():
-        raise FileNotFoundError(
-            f"no weights {weights!r} of {name}: expected a file, DEFAULT, or one of {', '.join(published)}"
-        )
+    return ("DEFAULT", *(member.name for member in models.get_model_weights(name)))
+
+
+def _of_torchvision(name: str, weights: str | None, kept: dict[str, Any] | None) -> nn.Module:
+    from torchvision import models
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") and weights is None else {}
-    model = models.get_model(name, weights=None if file is not None else weights, **options)
-    if file is not None:
-        try:
-            model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        except Exception as e:
-            raise ValueError(f"{file} holds no weights of {name}: {str(e).splitlines()[0]}") from e
+    model = models.get_model(name, weights=weights, **options)
+    if kept is not None:
+        model.load_state_dict(kept)
     last = next((part for part in LAST_MAPS if hasattr(model, part)), None)
     if last is None:
         raise ValueError(f"backbone {name!r} has no feature map of its own")
     body: nn.Module = create_feature_extractor(model, {last: "map"}, suppress_diff_warning=True)
     return body
+
+
+def _read(file: Path, name: str, published: Sequence[str]) -> dict[str, Any]:
+    if not file.is_file():
+        names = f", or one of {', '.join(published)}" if published else ""
+        raise FileNotFoundError(f"no weights {str(file)!r} of {name}: expected a file{names}")
+    with _naming(file, name):
+        kept: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return kept
+
+
+@contextmanager
+def _naming(file: str | Path, name: str) -> Iterator[None]:
+    """What torch says of weights that do not fit, with the file's name."""
+    try:
+        yield
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as e:
+        raise ValueError(f"{file} holds no weights of {name}: {' '.join(str(e).split())[:200]}") from e

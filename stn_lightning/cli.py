@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
+from stn_lightning.backbones import initial_weights_left_out
 from stn_lightning.callbacks import (
     BestAndLast,
     HardSamples,
@@ -146,6 +148,10 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self.policy.check(self.config[self.subcommand])
+
+    def instantiate_classes(self) -> None:
+        with nullcontext() if self.checkpoint is None else initial_weights_left_out():
+            super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
         if self.checkpoint is not None:

@@ -1,11 +1,16 @@
 """Feature maps of classifiers: their shapes, their weights, their errors."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models import get_model
 
 from stn_lightning.backbones import FeatureMap
 from stn_lightning.localisations import registry
+from stn_lightning.tasks import PartsClassification
 
 
 @pytest.mark.parametrize(
@@ -42,13 +47,67 @@ def test_weights_of_a_file(tmp_path):
         FeatureMap("resnet18", str(tmp_path / "other.pth"))
 
 
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A constructor of checkpoints of tasks, and the task."""
+
+    def checkpoint(**options):
+        task = PartsClassification((3, 48, 48), 3, num_parts=0, **options)
+        trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", max_epochs=1, enable_progress_bar=False)
+        trainer.fit(task, DataLoader(TensorDataset(torch.rand(4, 3, 48, 48), torch.arange(4) % 3), batch_size=4))
+        trainer.save_checkpoint(tmp_path / "task.ckpt")
+        return str(tmp_path / "task.ckpt"), task
+
+    return checkpoint
+
+
+@pytest.mark.parametrize("name", ["small", "mobilenet_v3_small"])
+def test_weights_of_a_checkpoint_begin_every_stream_and_the_localisation_net(checkpoint, name):
+    file, baseline = checkpoint(backbone=name)
+    task = PartsClassification((3, 64, 64), 5, backbone=name, weights=file)
+    trained = baseline.network.descriptions[0].state_dict()
+    streams = [*(part for part in task.modules() if isinstance(part, FeatureMap))]
+    assert len(streams) == 3
+    for stream in streams:
+        assert stream.state_dict().keys() == trained.keys()
+        assert all(torch.equal(value, trained[key]) for key, value in stream.state_dict().items())
+
+
+def test_checkpoint_of_another_backbone_and_a_damaged_one_are_refused(checkpoint):
+    file, _ = checkpoint(backbone="small")
+    with pytest.raises(ValueError, match=r"task.ckpt holds no weights of resnet18: .*Missing key"):
+        FeatureMap("resnet18", file)
+    Path(file).write_bytes(Path(file).read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"task.ckpt holds no weights of small: "):
+        FeatureMap("small", file)
+
+
+def test_state_dict_of_small_is_refused(tmp_path):
+    torch.save(FeatureMap("small").state_dict(), tmp_path / "small.pth")
+    with pytest.raises(ValueError, match=r"small.pth holds no weights of small: expected a checkpoint"):
+        FeatureMap("small", str(tmp_path / "small.pth"))
+
+
+def test_checkpoint_needs_the_file_of_its_first_weights_no_more(checkpoint, tmp_path):
+    file, _ = checkpoint(backbone="small")
+    first = tmp_path / "first.ckpt"
+    Path(file).rename(first)
+    file, task = checkpoint(backbone="small", weights=str(first))
+    first.unlink()
+    loaded = PartsClassification.load_from_checkpoint(file)
+    assert loaded.hparams["weights"] == str(first)
+    assert all(torch.equal(value, task.state_dict()[key]) for key, value in loaded.state_dict().items())
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        PartsClassification((3, 48, 48), 3, weights=str(first))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
         (("vit_b_16",), ValueError, "'vit_b_16' has no feature map"),
         (("nothing",), ValueError, "'small' or a classifier of torchvision .*; got 'nothing'"),
         (("resnet18", "here.pth"), FileNotFoundError, "no weights 'here.pth' of resnet18: expected a file.*IMAGENET1K_V1"),
-        (("small", "DEFAULT"), ValueError, "'small' has no weights"),
+        (("small", "DEFAULT"), FileNotFoundError, "no weights 'DEFAULT' of small: expected a file"),
     ],
 )
 def test_what_is_not_there_is_named(arguments, error, text):

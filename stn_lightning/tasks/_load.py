@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stn_lightning._import_policy import ImportPolicy
+from stn_lightning.backbones import initial_weights_left_out
 from stn_lightning.component import Component
 
 T = TypeVar("T", bound=LightningModule)
@@ -61,8 +62,9 @@ def load_task(
     if not issubclass(found, cls):
         raise ValueError(f"expected a checkpoint of {cls.__name__}, got one of {path}")
     hints = _hints(found)
-    arguments = {name: build(value, policy, hints.get(name)) for name, value in kept.items() if name not in given}
-    task = found(**arguments, **given)
+    with initial_weights_left_out():
+        arguments = {name: build(value, policy, hints.get(name)) for name, value in kept.items() if name not in given}
+        task = found(**arguments, **given)
     task.configure_model()
     task.on_load_checkpoint(checkpoint)
     weights = checkpoint["state_dict"]
