@@ -1,28 +1,32 @@
-"""Pictures as tensors (3, H, W) of uint8: cells of images, outlines of grids, captions and legends."""
+"""Pictures as tensors (3, H, W) of uint8: cells of images, and outlines of grids on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
 
 from stn_lightning.geometry import normalised_to_pixel
 
 GAP = 4
-TEXT_HEIGHT = 14
-SMALLEST_FONT = 6.0
+PIXELS_SHOW = 4  # enlarged so many times, pixels stay squares
 SMOOTHNESS = 4
 Colour = tuple[int, int, int]
+BLACK: Colour = (0, 0, 0)
 ORANGE: Colour = (255, 80, 40)
 STEPS: tuple[Colour, ...] = ((0, 190, 255), (255, 215, 0), (90, 220, 90), (225, 120, 255))
+PARTS: tuple[Colour, ...] = (
+    (235, 30, 40), (40, 215, 60), (40, 110, 255), (255, 225, 30),
+    (235, 60, 235), (40, 225, 240), (255, 135, 20), (255, 255, 255),
+)  # fmt: skip
 
 
-def cells(images: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) as (B, 3, side, side) uint8.
+def shown(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) as (B, C', H, W) of [0, 1] on the CPU, C' 1 or 3.
 
     Other than 1 or 3 channels are averaged; what leaves [0, 1] is rescaled to it, each image by its own range.
     """
@@ -32,12 +36,23 @@ def cells(images: Tensor, side: int) -> Tensor:
     if images.min() < -0.01 or images.max() > 1.01:
         low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
         images = (images - low) / (high - low).clamp(min=1e-6)
-    images = images.clamp(0, 1)
-    if max(images.shape[2:]) > side:
-        scaled = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
-    else:
-        scaled = F.interpolate(images, size=(side, side), mode="nearest")
-    return (scaled.clamp(0, 1) * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return images.clamp(0, 1)
+
+
+def in_bytes(images: Tensor) -> Tensor:
+    """Images in [0, 1] as uint8."""
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def cells(images: Tensor, side: int) -> Tensor:
+    """Images (B, C, H, W) as (B, 3, side, side) uint8, in the colours of ``shown``.
+
+    Pixels that become squares of a whole number of pixels, or large ones, stay squares; else images are resized smoothly.
+    """
+    images = shown(images)
+    squares = all(side % n == 0 or side >= PIXELS_SHOW * n for n in images.shape[2:])
+    how = {"mode": "nearest-exact"} if squares else {"mode": "bicubic", "antialias": True}
+    return in_bytes(F.interpolate(images, size=(side, side), **how)).expand(-1, 3, -1, -1)
 
 
 def row(cells: Tensor) -> Tensor:
@@ -45,9 +60,20 @@ def row(cells: Tensor) -> Tensor:
     return torch.cat(list(F.pad(cells, (GAP // 2,) * 4, value=255)), dim=2)
 
 
-def outlined(cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float = 2) -> Tensor:
-    """Cells (B, 3, side, side) with the outlines of grids (B, H', W', 2), normalised points of the cells."""
-    return torch.stack([_with_outline(cell, grid, colour, width) for cell, grid in zip(cells, grids.cpu(), strict=True)])
+def framed(images: Tensor, side: int, colour: Colour, width: int) -> Tensor:
+    """Images (B, C, H, W) as cells (B, 3, side, side) with a frame around the image."""
+    frame = torch.tensor(colour, dtype=torch.uint8)[:, None, None].repeat(len(images), 1, side, side)
+    frame[:, :, width : side - width, width : side - width] = cells(images, side - 2 * width)
+    return frame
+
+
+def outlined(cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float = 2, inside: bool = False) -> Tensor:
+    """Cells (B, 3, side, side) with the outlines of grids (B, H', W', 2), normalised points of the cells.
+
+    A line runs along the outline, or all of its width ``inside`` it: then those of neighbours stand side by side.
+    """
+    pairs = zip(cells, grids.cpu(), strict=True)
+    return torch.stack([_with_outline(cell, grid, colour, width, inside) for cell, grid in pairs])
 
 
 def to_the_edges(grid: Tensor) -> Tensor:
@@ -61,66 +87,22 @@ def to_the_edges(grid: Tensor) -> Tensor:
     return grid
 
 
-def _with_outline(cell: Tensor, grid: Tensor, colour: Colour, width: float) -> Tensor:
+def _with_outline(cell: Tensor, grid: Tensor, colour: Colour, width: float, inside: bool) -> Tensor:
     grid = to_the_edges(grid)
     border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
     finite = border[border.isfinite().all(1)]
-    picture = Image.fromarray(cell.permute(1, 2, 0).contiguous().numpy())
+    picture = as_image(cell)
     mask = Image.new("L", (cell.shape[2] * SMOOTHNESS, cell.shape[1] * SMOOTHNESS))
     points = normalised_to_pixel(finite.clamp(-10, 10), (mask.height, mask.width))
     if len(points):
         line = [(x, y) for x, y in points.tolist()]
-        ImageDraw.Draw(mask).line(line, fill=255, width=round(width * SMOOTHNESS), joint="curve")
+        ImageDraw.Draw(mask).line(line, fill=255, width=round((1 + inside) * width * SMOOTHNESS), joint="curve")
+        if inside:
+            within = Image.new("L", mask.size)
+            ImageDraw.Draw(within).polygon(line, fill=255, outline=0)  # that of Pillow is a pixel too large
+            mask = ImageChops.darker(mask, within)
     picture.paste(colour, mask=mask.reduce(SMOOTHNESS))
-    return _as_tensor(picture)
-
-
-def captions(texts: Sequence[str], side: int = 84, height: int = TEXT_HEIGHT) -> Tensor:
-    """Texts in one row of a height, each centred over a cell of width ``side``: (3, height, W') uint8.
-
-    A text that is too wide is written smaller; one that is still too wide is cut.
-    """
-    picture = Image.new("RGB", ((side + GAP) * len(texts), height), "white")
-    draw = ImageDraw.Draw(picture)
-    for i, text in enumerate(texts):
-        centre = i * (side + GAP) + (side + GAP) / 2
-        shown, font = fitted(text, side, height * 0.8)
-        draw.text((centre, height / 2), shown, fill="black", anchor="mm", font=font)
-    return _as_tensor(picture)
-
-
-def fitted(text: str, width: float, size: float) -> tuple[str, ImageFont.ImageFont | ImageFont.FreeTypeFont]:
-    """A text in one line and its font of at most a size, such that it is at most ``width`` pixels wide."""
-    text = " ".join(text.encode(errors="replace").decode().split())
-    font = ImageFont.load_default(size)
-    while size > SMALLEST_FONT and font.getlength(text) > width:
-        size -= 0.5
-        font = ImageFont.load_default(size)
-    if font.getlength(text) <= width:
-        return text, font
-    kept = next((n for n in range(len(text) - 1, 0, -1) if font.getlength(f"{text[:n]}…") <= width), 0)
-    return f"{text[:kept]}…", font
-
-
-def legend(entries: Mapping[str, Colour], width: int, height: int = TEXT_HEIGHT) -> Tensor:
-    """What the colours mean, in as many lines as the width needs: (3, lines * height, width) uint8."""
-    font = ImageFont.load_default(height * 0.8)
-    mark = height
-    places: list[tuple[float, int, str, Colour]] = []
-    x, line = float(GAP), 0
-    for name, colour in entries.items():
-        needed = mark + GAP + font.getlength(name) + 3 * GAP
-        if x > GAP and x + needed > width:
-            x, line = float(GAP), line + 1
-        places.append((x, line, name, colour))
-        x += needed
-    picture = Image.new("RGB", (width, (line + 1) * height), "white")
-    draw = ImageDraw.Draw(picture)
-    for x, line, name, colour in places:
-        middle = (line + 0.5) * height
-        draw.rectangle((x, middle - 2, x + mark, middle + 2), fill=colour)
-        draw.text((x + mark + GAP, middle), name, fill="black", anchor="lm", font=font)
-    return _as_tensor(picture)
+    return as_tensor(picture)
 
 
 def stacked(parts: Iterable[Tensor]) -> Tensor:
@@ -128,5 +110,11 @@ def stacked(parts: Iterable[Tensor]) -> Tensor:
     return torch.cat(list(parts), dim=1)
 
 
-def _as_tensor(picture: Image.Image) -> Tensor:
+def as_tensor(picture: Image.Image) -> Tensor:
+    """A picture in RGB as (3, H, W) uint8."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def as_image(picture: Tensor) -> Image.Image:
+    """A picture (C, H, W) uint8 of 1 channel as a grey one, of 3 in RGB."""
+    return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).contiguous().numpy())

@@ -1,4 +1,4 @@
-"""Spatial transformers in a row: what reaches each of them, and where in the input it looks."""
+"""Spatial transformers in a row or side by side: what reaches each of them, and where in the input it looks."""
 
 from __future__ import annotations
 
@@ -21,6 +21,25 @@ def in_a_row(warps: Mapping[str, Warped]) -> list[str]:
     Parallel transformers see the same: they have numbers, ``input.1``, ``input.2``.
     """
     return [name for name in warps if "." not in name]
+
+
+def parallel(images: Tensor, warps: Mapping[str, Warped]) -> dict[str, dict[str, Warped]]:
+    """The warps of parallel transformers: by what their names share, and then by their number.
+
+    Their outputs are cut out of the images anew, by bilinear interpolation, black outside: what the transformers made has the
+    colours of the images no more where the network standardises them.
+
+    Args:
+        images: (B, C, H, W) in [0, 1].
+        warps: what transformers made of them; grids are as ``align_corners=False`` has them (see ``half_pixel``).
+    """
+    found: dict[str, dict[str, Warped]] = {}
+    for name, warped in warps.items():
+        shared, dot, number = name.rpartition(".")
+        if dot:
+            part = seen(images, warped.grid.detach().float().cpu())
+            found.setdefault(shared, {})[number] = warped._replace(output=part)
+    return found
 
 
 def has_align_corners(module: LightningModule) -> bool:

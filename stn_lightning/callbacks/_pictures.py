@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from stn_lightning.callbacks._drawing import ORANGE, STEPS, Colour, cells, legend, outlined, row, stacked
-from stn_lightning.callbacks._in_a_row import in_a_row, paths, seen, shown_output
-from stn_lightning.callbacks._validation import PictureCallback
-from stn_lightning.networks import Output
+from stn_lightning.callbacks._drawing import cells, outlined
+from stn_lightning.callbacks._in_a_row import in_a_row, parallel, paths, seen, shown_output
+from stn_lightning.callbacks._validation import PictureCallback, Seen
+from stn_lightning.callbacks._views import PRODUCT, Views, columns, part_views, path_views
 from stn_lightning.spatial_transformer import Warped
-
-PRODUCT = "product"
-THIN = 144  # pixels of a cell to one of a thin line
 
 
 def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True) -> Tensor:
@@ -30,8 +27,7 @@ def panel(images: Tensor, warped: Warped, side: int = 84, plain_row: bool = True
         (3, H', W') uint8 picture.
     """
     inputs = cells(images, side)
-    rows = [inputs, outlined(inputs, warped.grid), cells(warped.output, side)]
-    return stacked(row(each) for each in rows[0 if plain_row else 1 :])
+    return columns(Views([inputs, outlined(inputs, warped.grid), cells(warped.output, side)], {}), plain_row)
 
 
 def product_panel(images: Tensor, outlines: Mapping[str, Tensor], side: int = 84, plain_row: bool = True) -> Tensor:
@@ -49,28 +45,14 @@ def product_panel(images: Tensor, outlines: Mapping[str, Tensor], side: int = 84
     Returns:
         (3, H'', W'') uint8 picture, with a legend below.
     """
-    inputs = cells(images, side)
-    drawn, colours = with_path(inputs, outlines)
-    rows = [inputs, drawn, cells(seen(images, list(outlines.values())[-1]), side)]
-    parts = [row(each) for each in rows[0 if plain_row else 1 :]]
-    return stacked([*parts, legend(colours, parts[0].shape[2])])
-
-
-def with_path(inputs: Tensor, outlines: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Colour]]:
-    """Cells with the outline after each transformer, the last thicker and on top, and what each colour means."""
-    thin = max(1.0, inputs.shape[-1] / THIN)
-    *steps, last = outlines
-    colours = {name: STEPS[i % len(STEPS)] for i, name in enumerate(steps)}
-    for name, colour in colours.items():
-        inputs = outlined(inputs, outlines[name], colour, thin)
-    inputs = outlined(inputs, outlines[last], ORANGE, 2 * thin)
-    return inputs, colours | {f"{last} = {PRODUCT}" if steps else last: ORANGE}
+    return columns(path_views(images, outlines, side), plain_row)
 
 
 def warp_pictures(images: Tensor, warps: Mapping[str, Warped], side: int = 84, plain_row: bool = True) -> dict[str, Tensor]:
     """A picture of each spatial transformer by its name, and of the product of those in a row as ``product``.
 
-    A transformer is drawn on the image as it reaches that transformer: warped by those before it.
+    A transformer is drawn on the image as it reaches that transformer: warped by those before it. Parallel transformers have
+    one picture, by what their names share: that of ``input.1`` and ``input.2`` is ``input``.
 
     Args:
         images: (B, C, H, W) in [0, 1].
@@ -83,10 +65,14 @@ def warp_pictures(images: Tensor, warps: Mapping[str, Warped], side: int = 84, p
     outlines = paths(images, {name: warps[name] for name in order})
     before = dict(zip(order[1:], order, strict=False))
     pictures = {}
-    for name, warped in warps.items():
+    for name in order:
         reaching = seen(images, outlines[before[name]]) if name in before else images
-        pictures[name] = panel(reaching, warped._replace(output=shown_output(name, reaching, warped)), side, plain_row)
-    return pictures | ({PRODUCT: product_panel(images, outlines, side, plain_row)} if len(order) > 1 else {})
+        shown = warps[name]._replace(output=shown_output(name, reaching, warps[name]))
+        pictures[name] = panel(reaching, shown, side, plain_row)
+    if len(order) > 1:
+        pictures[PRODUCT] = product_panel(images, outlines, side, plain_row)
+    parts = parallel(images, warps).items()
+    return pictures | {name: columns(part_views(images, those, side), plain_row) for name, those in parts}
 
 
 class WarpPictures(PictureCallback):
@@ -94,28 +80,22 @@ class WarpPictures(PictureCallback):
 
     The tag is ``warp/NAME``. Of transformers in a row each is drawn on the image as those before it have warped it, and
     ``warp/product`` shows the product of all on the image: the outline after each of them, and what the deepest layer
-    looks at.
+    looks at. Parallel transformers have one picture, ``warp/input``: the image, the image with the window of each in a colour
+    of its own, and a row for each: what is in its window, in the colours of the image and a frame of the window's; a legend
+    says which colour is whose.
 
     Args:
         num_images: columns of a picture.
         side: height and width of each cell, in pixels.
     """
 
-    def see(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        images: Tensor,
-        targets: Tensor,
-        output: Output,
-        batch_idx: int,
-    ) -> None:
+    def see(self, trainer: Trainer, pl_module: LightningModule, batch: Seen) -> None:
         writers = list(self.writers(trainer))
-        if batch_idx or not writers:
+        if batch.batch_idx or not writers:
             return
         n = self.num_images
-        warps = {name: Warped(*(part[:n] for part in warped)) for name, warped in output.warps.items()}
-        pictures = warp_pictures(images[:n], warps, self.side)
+        warps = {name: Warped(*(part[:n] for part in warped)) for name, warped in batch.output.warps.items()}
+        pictures = warp_pictures(batch.images[:n], warps, self.side)
         for writer in writers:
             for name, picture in pictures.items():
                 writer.add_image(f"warp/{name}", picture, trainer.global_step)

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image
 from torch import Tensor
 
-from stn_lightning.callbacks._drawing import GAP, captions, cells, legend, row, stacked
-from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, in_a_row, paths, seen
-from stn_lightning.callbacks._pictures import with_path
+from stn_lightning.callbacks._drawing import GAP, as_image, in_bytes, row, shown, stacked
+from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, parallel, paths
 from stn_lightning.callbacks._predictions import FILE, rows
 from stn_lightning.callbacks._run_files import of_process, run_folder, whole_file
+from stn_lightning.callbacks._text import captions, legend
+from stn_lightning.callbacks._views import Views, part_views, path_views
 from stn_lightning.networks import Output
 
 LONGEST_NAME = 50  # characters; a name of them and a number is below the 255 bytes of a file system
@@ -31,12 +31,18 @@ class PredictionPictures(Callback):
     the product samples it, which is what the deepest layer looks at; and what is predicted. A network without transformers
     leaves none.
 
+    Of parallel transformers it shows the image; the image with the window of each in a colour of its own; and what is in each
+    window, in a frame of that colour. The K-th window's is also a file of its own, ``crops/NAME_K.png`` beside
+    ``pictures/NAME.png``: without frame, in the colours of the image (bilinear, black outside), at the size at which the
+    network describes it.
+
     The name is that of the image's file where the predictions have it as ``file``, else the number of the image. What a file
     system may refuse becomes ``_``, and a name that is taken gets a number. Under several processes each writes those of its
-    images that are among the first to its own ``pictures_RANK``. These images go through the network a second time.
+    images that are among the first to its own ``pictures_RANK`` and ``crops_RANK``. These images go through the network a
+    second time.
 
     Args:
-        num_images: how many images are drawn; 0 for none.
+        num_images: how many images are drawn and cut; 0 for none.
         side: height and width of each cell, in pixels.
 
     Raises:
@@ -50,11 +56,12 @@ class PredictionPictures(Callback):
         self.side = side
         self._next = 0
         self._names: set[str] = set()
-        self._folder = Path()
+        self._pictures, self._crops = Path(), Path()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._next, self._names = trainer.global_rank, set()
-        self._folder = run_folder(trainer) / of_process("pictures", trainer)
+        folder = run_folder(trainer)
+        self._pictures, self._crops = (folder / of_process(kind, trainer) for kind in ("pictures", "crops"))
 
     def on_predict_batch_end(
         self,
@@ -71,24 +78,26 @@ class PredictionPictures(Callback):
         images = (batch if isinstance(batch, Tensor) else batch[0])[: len(indices)]
         self._next += trainer.world_size * len(images)
         output = pl_module(images)
-        order = in_a_row(output.warps) if isinstance(output, Output) else []
-        if not order:
+        if not isinstance(output, Output) or not output.warps:
             self._next = self.num_images
             return
         images = images.float().cpu()
         warps = half_pixel(images, output.warps, has_align_corners(pl_module))
-        outlines = paths(images, {name: warps[name] for name in order})
-        for i, (image, index, predicted) in enumerate(zip(images, indices, rows(outputs), strict=False)):
+        parts = next(iter(parallel(images, warps).values()), {})
+        views = part_views(images, parts, self.side) if parts else path_views(images, paths(images, warps), self.side)
+        for i, (_, index, predicted) in enumerate(zip(images, indices, rows(outputs), strict=False)):
             file = predicted.pop(FILE, None)
             words = ", ".join(f"{key} {_in_words(value)}" for key, value in predicted.items())
-            title = f"{words} ({file or f'image {index}'})"
-            picture = prediction_picture(image, {step: path[i] for step, path in outlines.items()}, title, self.side)
-            with whole_file(self._folder / f"{self._free_name(file or str(index), index)}.png") as stream:
-                Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(stream, "png")
+            name = self._free_name(file or str(index), index)
+            _save(self._pictures / f"{name}.png", titled(views, i, f"{words} ({file or f'image {index}'})"))
+            for number, part in parts.items():
+                _save(self._crops / f"{name}_{number}.png", in_bytes(shown(part.output[i : i + 1]))[0])
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._names and trainer.global_rank == 0:
-            trainer.print(f"pictures: {self._folder}")
+            for folder in (self._pictures, self._crops):
+                if folder.is_dir():
+                    trainer.print(f"{folder.name}: {folder}")
 
     def _free_name(self, file: str, index: int) -> str:
         name = start = safe_stem(file) or str(index)
@@ -99,25 +108,11 @@ class PredictionPictures(Callback):
         return name
 
 
-def prediction_picture(image: Tensor, outlines: Mapping[str, Tensor], title: str, side: int = 216) -> Tensor:
-    """Side by side: an image, the image with the outline after each transformer, and what the deepest layer looks at.
-
-    Args:
-        image: (C, H, W) in [0, 1].
-        outlines: for each transformer in a row (H', W', 2) points of the image, as ``paths`` gives them.
-        title: what stands above.
-        side: height and width of each cell, in pixels.
-
-    Returns:
-        (3, H'', W'') uint8 picture, with a legend below.
-    """
-    grids = {name: path[None] for name, path in outlines.items()}
-    plain = cells(image[None], side)
-    drawn, colours = with_path(plain, grids)
-    sampled = cells(seen(image[None], list(grids.values())[-1]), side)
-    pictures = row(torch.cat([plain, drawn, sampled]))
+def titled(views: Views, i: int, title: str) -> Tensor:
+    """The views of the i-th image of a batch side by side, a title above and a legend below: (3, H, W) uint8."""
+    pictures = row(torch.stack([cells[i] for cells in views.cells]))
     width = pictures.shape[2]
-    return stacked([captions([title], width - GAP, TITLE_HEIGHT), pictures, legend(colours, width, TITLE_HEIGHT)])
+    return stacked([captions([title], width - GAP, TITLE_HEIGHT), pictures, legend(views.colours, width, TITLE_HEIGHT)])
 
 
 def safe_stem(file: str) -> str:
@@ -128,3 +123,8 @@ def safe_stem(file: str) -> str:
 
 def _in_words(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _save(file: Path, picture: Tensor) -> None:
+    with whole_file(file) as stream:
+        as_image(picture).save(stream, "png")

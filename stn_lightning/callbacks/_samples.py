@@ -9,12 +9,15 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from stn_lightning.callbacks._drawing import captions, cells, row, stacked
+from stn_lightning.callbacks._drawing import cells, row, stacked
 from stn_lightning.callbacks._pictures import warp_pictures
-from stn_lightning.callbacks._validation import PictureCallback
-from stn_lightning.networks import INPUT, Output
+from stn_lightning.callbacks._text import captions
+from stn_lightning.callbacks._validation import PictureCallback, Seen
+from stn_lightning.networks import INPUT
 from stn_lightning.spatial_transformer import Warped
 from stn_lightning.tasks import Task
+
+LETTER = 6  # width in pixels that a legible one needs
 
 
 class _Sample(NamedTuple):
@@ -31,8 +34,9 @@ class HardSamples(PictureCallback):
     """TensorBoard pictures of the validation images of the highest loss, and of the first that are predicted wrong.
 
     Each column shows an image, with the outline of the sampling grid and its output for each spatial transformer, under its
-    caption ``target>predicted``. The tags are ``hardest/NAME`` and ``wrong/NAME``, as those of ``WarpPictures``; without a
-    transformer, ``hardest/input``. A task says by ``judge`` what is hard and what is wrong.
+    caption ``target>predicted``, in two lines where it is long. The tags are ``hardest/NAME`` and ``wrong/NAME``, as those of
+    ``WarpPictures``: parallel transformers have one picture together; without a transformer, ``hardest/input``. A task says
+    by ``judge`` what is hard and what is wrong.
 
     Args:
         num_images: columns of a picture.
@@ -53,26 +57,18 @@ class HardSamples(PictureCallback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._hardest, self._wrong = [], []
 
-    def see(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        images: Tensor,
-        targets: Tensor,
-        output: Output,
-        batch_idx: int,
-    ) -> None:
-        verdict = _task(pl_module).judge(output, targets)
-        losses = verdict.loss.detach().float()
+    def see(self, trainer: Trainer, pl_module: LightningModule, batch: Seen) -> None:
+        verdict = _task(pl_module).judge(batch.output, batch.targets)
+        losses, warps = verdict.loss.detach().float(), batch.output.warps.items()
 
         def samples(chosen: Tensor) -> list[_Sample]:
             return [
                 _Sample(
                     float(losses[i]),
-                    images[i].cpu().clone(),  # a view would keep the whole batch
+                    batch.images[i].cpu().clone(),  # a view would keep the whole batch
                     verdict.target[i],
                     verdict.predicted[i],
-                    {name: Warped(*(part[i : i + 1].cpu().clone() for part in w)) for name, w in output.warps.items()},
+                    {name: Warped(*(part[i : i + 1].cpu().clone() for part in w)) for name, w in warps},
                 )
                 for i in chosen.tolist()
             ]
@@ -92,7 +88,11 @@ class HardSamples(PictureCallback):
         if not samples:
             return {}
         images = torch.stack([s.image for s in samples])
-        heading = captions([f"{s.target}>{s.predicted}" for s in samples], self.side)
+        texts = [f"{s.target}>{s.predicted}" for s in samples]
+        lines = [texts]
+        if max(map(len, texts)) * LETTER > self.side:
+            lines = [[s.target for s in samples], [f">{s.predicted}" for s in samples]]
+        heading = stacked(captions(line, self.side) for line in lines)
         warps = {
             name: Warped(*map(torch.cat, zip(*(s.warps[name] for s in samples), strict=True))) for name in samples[0].warps
         }

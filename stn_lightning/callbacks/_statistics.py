@@ -8,9 +8,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from stn_lightning.callbacks._validation import ValidationCallback
+from stn_lightning.callbacks._validation import Seen, ValidationCallback
 from stn_lightning.geometry import mean_affine
-from stn_lightning.networks import Output
 from stn_lightning.spatial_transformer import Warped
 
 
@@ -55,17 +54,9 @@ class WarpStatistics(ValidationCallback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen = {}
 
-    def see(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        images: Tensor,
-        targets: Tensor,
-        output: Output,
-        batch_idx: int,
-    ) -> None:
-        for name, warped in output.warps.items():
-            values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, images.shape[2:]).items()}
+    def see(self, trainer: Trainer, pl_module: LightningModule, batch: Seen) -> None:
+        for name, warped in batch.output.warps.items():
+            values = {f"warp_{name}/{unit}": v for unit, v in in_words(warped, batch.images.shape[2:]).items()}
             shown = warped.theta.detach()[:, : self.max_parameters].unbind(1)
             values |= {f"theta_{name}/{i:02}": v for i, v in enumerate(shown)}
             for tag, value in values.items():

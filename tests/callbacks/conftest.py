@@ -97,3 +97,27 @@ def pictures(tmp_path):
         return found
 
     return pictures
+
+
+@pytest.fixture(scope="session")
+def placed():
+    """Thetas of ``translation`` for windows of 32 pixels in an image of 64, by the first pixel (x, y) of each."""
+
+    def placed(corners, align_corners=False):
+        spans = 1 if align_corners else 0  # -1 and 1 are the first and the last of 64 pixels, or their outer edges
+        return [[(2 * first + 32 - spans) / (64 - spans) - 1 for first in corner] for corner in corners]
+
+    return placed
+
+
+@pytest.fixture(scope="session")
+def colours_of_legend():
+    """The colours of a legend (H, W, 3) from left to right; its text is grey."""
+    import numpy as np
+
+    def colours_of_legend(legend):
+        line = legend[len(legend) // 2]
+        found = line[np.ptp(line.astype(int), axis=-1) > 100]
+        return list(dict.fromkeys(tuple(colour.tolist()) for colour in found))
+
+    return colours_of_legend

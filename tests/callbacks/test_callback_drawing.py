@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stn_lightning.callbacks import captions
-from stn_lightning.callbacks._drawing import fitted, legend, to_the_edges
+from stn_lightning.callbacks._drawing import to_the_edges
+from stn_lightning.callbacks._text import fitted, legend
 from stn_lightning.geometry import regular_points
 
 SIDE, GAP = 84, 4

@@ -48,7 +48,7 @@ def test_a_picture_an_image_with_the_image_its_outlines_and_what_the_network_loo
     assert files(run) == ["10.png", "7.png", "8.png", "9.png"]
     picture = np.asarray(Image.open(run / "pictures" / "8.png"))
     assert picture.shape == (LINE + CELL + LINE, 3 * CELL, 3)
-    expected = torch.nn.functional.interpolate(images[1:2], size=(SIDE, SIDE))[0].permute(1, 2, 0) * 255
+    expected = torch.nn.functional.interpolate(images[1:2], size=(SIDE, SIDE), mode="nearest-exact")[0].permute(1, 2, 0) * 255
     assert np.abs(cell(picture, 0) - expected.numpy()).max() <= 0.5001
     near = {c: (np.abs(cell(picture, 1).astype(int) - c).max(-1) < 40).sum() for c in ((0, 190, 255), (255, 80, 40))}
     assert min(near.values()) > 200  # both outlines, each of hundreds of pixels
