@@ -51,6 +51,8 @@ class Birds(Photographs):
         download: fetch CUB-200-2011 where it is missing.
         size: side of what the network sees, in pixels.
         resize: smallest side of the resized image, in pixels; None for 256 of a size of 224, and in proportion.
+        random_crop: whether the square is at a random place in training; else it is in the middle.
+        flip: whether half of the training images are mirrored.
         classes: of generated images: 2 to 576.
         images_per_class: generated training (and validation) images, and test images, of each class.
         side: of generated images, in pixels, 32 to 1024; None for ``resize``.
@@ -77,6 +79,8 @@ class Birds(Photographs):
         download: bool = False,
         size: int = 224,
         resize: int | None = None,
+        random_crop: bool = True,
+        flip: bool = True,
         classes: int = 20,
         images_per_class: tuple[int, int] = (100, 30),
         side: int | None = None,
@@ -89,7 +93,7 @@ class Birds(Photographs):
     ) -> None:
         if source not in get_args(Source):
             raise ValueError(f"expected source one of {', '.join(get_args(Source))}; got {source!r}")
-        framing = Framing(size, usual_resize(size, resize))
+        framing = Framing(size, usual_resize(size, resize), random_crop=random_crop, flip=flip)
         super().__init__(framing, batch_size, num_workers, images, seed, evaluation_seed)
         if len(images_per_class) != 2 or min(images_per_class) < 1:
             raise ValueError(f"expected images_per_class of at least 1 for training and test, got {images_per_class}")

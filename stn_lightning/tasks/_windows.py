@@ -97,7 +97,7 @@ def covers(grid: Tensor, points: Tensor) -> Tensor:
     """
     affine = mean_affine(grid.detach().float())
     matrix, shift = affine[:, :, :2], affine[:, :, 2]
-    target: Tensor = torch.linalg.solve_ex(matrix, (points - shift[:, None]).transpose(1, 2)).result
+    target: Tensor = torch.linalg.solve_ex(matrix, (points.float() - shift[:, None]).transpose(1, 2)).result
     return (target.abs() <= 1).all(1)
 
 

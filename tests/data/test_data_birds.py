@@ -178,6 +178,31 @@ def test_a_dot_is_found_where_its_part_is_said_to_be(written, split):
         assert mirrors == 0
 
 
+def test_training_without_crop_and_flip_sees_what_evaluation_sees(written):
+    data = ready(written, size=56, seed=3, batch_size=3, random_crop=False, flip=False)
+    batch = epoch(data, 0)
+    order = [ask.item for ask in data.train_dataloader().order]
+    data._chosen["test"] = data._chosen["train"][order]
+    assert equal(batch, whole(seen(data, data.test_dataloader())))
+    assert len(order) == 15
+
+
+@pytest.mark.parametrize("off", ["random_crop", "flip"])
+def test_crop_and_flip_are_switched_off_one_by_one(written, off):
+    data = ready(written, size=56, seed=3, batch_size=3, **{off: False})
+    loader = data.train_dataloader()
+    first = {}
+    same = mirrors = 0
+    for number in range(5):
+        batch = epoch(data, number, loader)
+        for ask, image in zip(loader.order, batch.image, strict=True):
+            before = first.setdefault(ask.item, image)
+            same += torch.equal(image, before)
+            mirrors += torch.equal(image.flip(2), before)
+    assert (mirrors > 10) == (off == "random_crop")
+    assert (same + mirrors == 5 * 15) == (off == "random_crop")
+
+
 def test_eye_of_a_mirrored_bird_is_the_other_one(written):
     data = ready(written, size=56, seed=3, batch_size=3)
     checked = 0
