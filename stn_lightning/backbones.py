@@ -89,7 +89,7 @@ class FeatureMap(nn.Module):
 
 
 def _small() -> nn.Module:
-    """Pools on the average where others have a stride: it learns faster on small marks, and depends on their place smoothly."""
+    """Pools where others have a stride: it learns small marks faster, and its loss depends on their place smoothly."""
     from torchvision.models.resnet import BasicBlock
 
     first, *others = PLANES

@@ -13,10 +13,17 @@ CONFIGS = ROOT / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 
-def of(folder, numbers=None, part=""):
-    """The files of a folder; those of house numbers, or the others, where ``numbers`` says so; with a part in their name."""
+FAMILIES = {"numbers": ("svhn", "number"), "birds": ("cub", "birds", "parts")}
+
+
+def family(name):
+    return next((family for family, parts in FAMILIES.items() if any(part in name for part in parts)), "mnist")
+
+
+def of(folder, kind=None, part=""):
+    """The files of a folder: of MNIST, house numbers or birds where a kind is given; with a part in their name."""
     names = [name for name in FILES if name.startswith(f"{folder}/") and part in name]
-    return [name for name in names if numbers is None or ("svhn" in name or "number" in name) == numbers]
+    return [name for name in names if kind in (None, family(name))]
 
 
 @pytest.fixture
@@ -57,11 +64,12 @@ def config(name):
 
 def test_every_file_is_used_here():
     folders = {name.split("/")[0] for name in FILES}
-    assert folders == {"data", "experiment", "house_numbers.yaml", "model", "quickstart.yaml", "recipe", "trainer"}
+    files = {"birds.yaml", "house_numbers.yaml", "quickstart.yaml"}
+    assert folders == {"data", "experiment", "model", "recipe", "trainer", *files}
 
 
-@pytest.mark.parametrize("recipe", of("recipe", numbers=False))
-@pytest.mark.parametrize("experiment", of("experiment", numbers=False))
+@pytest.mark.parametrize("recipe", of("recipe", "mnist"))
+@pytest.mark.parametrize("experiment", of("experiment", "mnist"))
 def test_experiment_with_recipe(fit, helpers, experiment, recipe):
     """Every network of an experiment has between 392,000 and 400,000 parameters."""
     done = fit(config(experiment), config(recipe), "--trainer.callbacks=stn_test_helpers.Count")
@@ -70,7 +78,7 @@ def test_experiment_with_recipe(fit, helpers, experiment, recipe):
 
 
 @pytest.mark.parametrize("transform", ["projective", "tps"])
-@pytest.mark.parametrize("experiment", [name for name in of("experiment", numbers=False) if "_st_" in name])
+@pytest.mark.parametrize("experiment", [name for name in of("experiment", "mnist") if "_st_" in name])
 def test_experiment_with_another_transform(fit, helpers, experiment, transform):
     """With its own transform, affine, an experiment runs above: together every row of the paper's table."""
     recipe = config("recipe/short.yaml")
@@ -111,22 +119,86 @@ def test_house_number_experiment_with_recipe(fit_numbers, experiment, recipe):
     fit_numbers(config(experiment), config(recipe), "--model.network.width=0.05")
 
 
-@pytest.mark.parametrize("model", of("model", numbers=False))
+@pytest.fixture(scope="session")
+def few_birds(tmp_path_factory):
+    """Options of few small birds, drawn once, and of a small network: weights of ImageNet are not at hand."""
+    root = tmp_path_factory.mktemp("birds")
+    drawn = ["--data.source=generated", "--data.classes=2", "--data.images_per_class=[12,2]", "--data.side=40"]
+    return [
+        f"--data.root={root}",
+        *drawn,
+        "--data.resize=40",
+        "--data.size=32",
+        "--data.num_workers=0",
+        "--data.num_validation=4",
+    ]
+
+
+@pytest.fixture
+def fit_birds(fit, few_birds):
+    """``fit`` on few drawn birds."""
+    small = ["--model.backbone=small", "--model.weights=null", "--model.part_size=16"]
+    return lambda *args: fit(*args, *few_birds, *small, mnist=False, steps=1)
+
+
+BIRDS = {"cnn": (0, None), "2st": (2, 224), "4st": (4, 224)}
+
+
+@pytest.mark.parametrize("experiment", of("experiment", part="cub"))
+def test_cub_experiment_is_the_papers(stn, experiment):
+    done = stn("fit", config(experiment), config("recipe/cub_paper.yaml"), "--print_config")
+    assert done.code == 0, done.err
+    written = yaml.safe_load(done.out)
+    model, data = (written[part]["init_args"] for part in ("model", "data"))
+    (side, name) = re.findall(r"cub(\d+)_(\w+).yaml", experiment)[0]
+    assert (model["num_parts"], model["part_size"]) == BIRDS[name]
+    assert (model["backbone"], model["weights"], model["dropout"]) == ("googlenet", "DEFAULT", 0.7)
+    assert (model["transform"], model["window"], model["shared"]) == (None, 0.5, False)
+    assert (data["source"], data["size"], data["resize"]) == ("cub", int(side), {"224": 256, "448": 512}[side])
+    assert data["batch_size"] * written["trainer"]["accumulate_grad_batches"] == 256
+
+
+@pytest.mark.parametrize(
+    ("experiment", "recipe"),
+    [
+        (experiment, recipe)
+        for part in ("cub", "birds")
+        for experiment in of("experiment", part=part)
+        for recipe in of("recipe", part=part)
+    ],
+)
+def test_birds_experiment_with_recipe(fit_birds, experiment, recipe):
+    fit_birds(config(experiment), config(recipe))
+
+
+@pytest.mark.parametrize("data", of("data", "birds"))
+@pytest.mark.parametrize("model", of("model", "birds"))
+def test_birds_data_and_model(fit_birds, data, model):
+    fit_birds(f"--data={CONFIGS / data}", f"--model={CONFIGS / model}")
+
+
+@pytest.mark.parametrize("data", of("data", part="cub"))
+def test_cub_data_is_cub_as_written(stn, data):
+    done = stn("fit", f"--data={CONFIGS / data}", "--model=PartsClassification", "--trainer.accelerator=cpu")
+    assert "CUB_200_2011" in done.message
+
+
+@pytest.mark.parametrize("model", of("model", "mnist"))
 def test_model(fit, model):
     fit(f"--model={CONFIGS / model}", mnist=False)
 
 
-@pytest.mark.parametrize("model", of("model", numbers=True))
+@pytest.mark.parametrize("model", of("model", "numbers"))
 def test_house_number_model(fit_numbers, model):
     fit_numbers("--data=HouseNumbers", f"--model={CONFIGS / model}", "--model.network.width=0.05")
 
 
-@pytest.mark.parametrize("data", of("data", numbers=False))
+@pytest.mark.parametrize("data", of("data", "mnist"))
 def test_data(fit, data):
     fit(f"--data={CONFIGS / data}", "--model.network=FCN", mnist="mnist" in data)
 
 
-@pytest.mark.parametrize("data", of("data", numbers=True))
+@pytest.mark.parametrize("data", of("data", "numbers"))
 def test_house_number_data(fit_numbers, data):
     model = ["--model=SequenceRecognition", "--model.network=HouseNumberNet", "--model.network.width=0.05"]
     fit_numbers(f"--data={CONFIGS / data}", *model)
@@ -179,7 +251,11 @@ def test_house_numbers(fit_numbers, options):
     fit_numbers(config("house_numbers.yaml"), *options)
 
 
-@pytest.mark.parametrize("name", [*of("experiment"), *of("recipe"), "quickstart.yaml", "house_numbers.yaml"])
+def test_birds(fit_birds):
+    fit_birds(config("birds.yaml"))
+
+
+@pytest.mark.parametrize("name", [*of("experiment"), *of("recipe"), *(name for name in FILES if "/" not in name)])
 def test_command_in_the_comment_is_understood(stn, name):
     """As it stands in the file, bracketed options included; from the root of the repository."""
     comment = [line.lstrip("# ") for line in (CONFIGS / name).read_text().splitlines() if line.startswith("#")]
