@@ -91,6 +91,7 @@ class CLI(LightningCLI):
     def __init__(self, args: ArgsType = None, opened: Sequence[str] = ()) -> None:
         self.policy = ImportPolicy(opened)
         self.policy.enforce()
+        self.subcommand_parsers: list[LightningArgumentParser] = []
         super().__init__(
             Task,
             LightningDataModule,
@@ -121,11 +122,13 @@ class CLI(LightningCLI):
             "data", "model.init_args.max_length", lambda data: getattr(data, "max_length", None), "instantiate"
         )
         parser.set_defaults(DEFAULTS)
-        self.subcommand_parser = parser  # any: their models have the same defaults
+        self.subcommand_parsers.append(parser)
         if isinstance(parser, Parser):
             parser.lists_installed = True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        if isinstance(args, list):
+            self._take_defaults_of_classes(parser.parse_args([arg for arg in args if not arg.startswith("--print_config")]))
         super().parse_arguments(parser, args)
         subcommand: str = self.config.subcommand
         config = self.config[subcommand]
@@ -142,9 +145,18 @@ class CLI(LightningCLI):
             config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
         file = Path(config.ckpt_path)
         kept = read_hyper_parameters(file)
-        unsaid = self.subcommand_parser.parse_object({"model": {"class_path": config.model.class_path}}).model.as_dict()
+        unsaid = self.subcommand_parsers[0].parse_object({"model": {"class_path": config.model.class_path}}).model.as_dict()
         check_same_model(config.model.as_dict(), unsaid | {"class_path": DEFAULTS["model"]}, kept, file)
         self.checkpoint = file, kept
+
+    def _take_defaults_of_classes(self, config: Namespace) -> None:
+        """Makes the classes that are asked for the default ones: jsonargparse keeps the values of a default class for another.
+
+        Without it ``--data=Birds`` would have the ``batch_size`` of ``DistortedDigits``.
+        """
+        chosen = {part: config[config.subcommand][part].class_path for part in DEFAULTS}
+        for parser in self.subcommand_parsers:
+            parser.set_defaults(chosen)
 
     def before_instantiate_classes(self) -> None:
         self.policy.check(self.config[self.subcommand])

@@ -220,3 +220,14 @@ def test_module_and_script_are_one_command(tmp_path):
     assert line.startswith("stn")
     assert "did you mean 'tps'?" in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", ["option", "config"])
+def test_data_of_another_class_have_their_own_defaults(stn, tmp_path, how):
+    """Not those of DistortedDigits for what both have."""
+    (tmp_path / "birds.yaml").write_text("data: {class_path: Birds, init_args: {size: 64}}")
+    args = ["--data=Birds", "--data.size=64"] if how == "option" else ["--config=birds.yaml"]
+    options = printed(stn("fit", *args, "--print_config"))["data"]["init_args"]
+    assert (options["batch_size"], options["size"]) == (32, 64)
+    options = printed(stn("fit", *args, "--data.batch_size=8", "--print_config"))["data"]["init_args"]
+    assert options["batch_size"] == 8
