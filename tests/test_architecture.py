@@ -136,7 +136,7 @@ def test_built_ins_come_from_our_own_entry_points():
     assert groups == {
         "transforms": {"translation", "attention", "similarity", "affine", "projective", "tps"},
         "samplers": {"nearest", "bilinear", "bicubic", "bspline", "antialiased"},
-        "localisations": {"fc", "conv", "backbone"},
+        "localisations": {"fc", "conv", "backbone", "soft_argmax"},
     }
 
 

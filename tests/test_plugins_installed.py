@@ -173,7 +173,7 @@ def test_help_lists_every_package_and_imports_none(done):
     *_, transforms, localisations, samplers = done["help"]["out"].rstrip().splitlines()
     expected = {
         "transforms": {"affine", "broken", "odd", "projective", "quits", "registry", "similarity", "tps"},
-        "localisations": {"backbone", "conv", "fc", "tiny"},
+        "localisations": {"backbone", "conv", "fc", "soft_argmax", "tiny"},
         "samplers": {"bicubic", "bilinear", "blur", "nearest"},
     }
     for (kind, names), line in zip(expected.items(), (transforms, localisations, samplers), strict=True):

@@ -9,6 +9,7 @@ from stn_lightning.localisations._backbone import Backbone
 from stn_lightning.localisations._conv import Convolutional
 from stn_lightning.localisations._fc import FullyConnected
 from stn_lightning.localisations._localisation import Localisation, Regression
+from stn_lightning.localisations._soft_argmax import SoftArgmax
 from stn_lightning.plugins import Registry
 
 registry = Localisation.registry = Registry("stn_lightning.localisations", Localisation)
@@ -18,4 +19,4 @@ def __getattr__(name: str) -> Any:
     return registry.resolve(name)
 
 
-__all__ = ["Backbone", "Convolutional", "FullyConnected", "Localisation", "Regression", "registry"]
+__all__ = ["Backbone", "Convolutional", "FullyConnected", "Localisation", "Regression", "SoftArgmax", "registry"]

@@ -40,14 +40,11 @@ class Backbone(Localisation):
         downsample: int = 1,
     ) -> None:
         super().__init__(input_shape, initial)
-        if min(filters, units, downsample) < 1:
-            raise ValueError(f"expected filters, units and downsample above 0; got {filters=}, {units=}, {downsample=}")
-        feature_map = FeatureMap(backbone, weights)
-        channels, *size = self.input_shape
-        features, height, width = feature_map.output_shape((channels, *(n // downsample for n in size)))
+        if min(filters, units) < 1:
+            raise ValueError(f"expected filters and units above 0; got {filters=}, {units=}")
+        mapped, (features, height, width) = downsampled_map(self.input_shape, backbone, weights, downsample)
         self.trunk = nn.Sequential(
-            nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity(),
-            feature_map,
+            *mapped,
             nn.Conv2d(features, filters, 1),
             nn.ReLU(),
             nn.Flatten(),
@@ -55,3 +52,25 @@ class Backbone(Localisation):
             nn.ReLU(),
         )
         self.head = Regression(units, initial)
+
+
+def downsampled_map(
+    input_shape: tuple[int, ...], backbone: str, weights: str | None, downsample: int
+) -> tuple[nn.Sequential, tuple[int, ...]]:
+    """Average pooling and the feature map of a classifier, and the map's shape (F, h, w).
+
+    Args:
+        input_shape: (3, H, W) of the images.
+        backbone: ``small``, or a classifier of torchvision by its name.
+        weights: as ``FeatureMap`` takes them.
+        downsample: factor of the pooling.
+
+    Raises:
+        ValueError: for a factor below 1, or images that do not fit.
+    """
+    if downsample < 1:
+        raise ValueError(f"expected downsample above 0, got {downsample}")
+    feature_map = FeatureMap(backbone, weights)
+    channels, *size = input_shape
+    pooling = nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity()
+    return nn.Sequential(pooling, feature_map), feature_map.output_shape((channels, *(n // downsample for n in size)))

@@ -69,3 +69,8 @@ class TestConvolutional(LocalisationChecks):
 class TestBackbone(LocalisationChecks):
     name = "backbone"
     variants = ({"filters": 8, "units": 8},)
+
+
+class TestSoftArgmax(LocalisationChecks):
+    name = "soft_argmax"
+    variants = ({},)

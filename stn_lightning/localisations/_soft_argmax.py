@@ -1,0 +1,77 @@
+"""Localisation net that points at what it finds in a feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from stn_lightning.backbones import SMALL
+from stn_lightning.geometry import regular_points, without_autocast
+from stn_lightning.localisations._backbone import downsampled_map
+from stn_lightning.localisations._localisation import Localisation, Regression
+
+AFFINE = 6
+
+
+class SoftArgmax(Localisation):
+    """A classifier up to its last feature map, one map of attention for each head, and the point that it attends to.
+
+    The soft arg-max, also spatial softmax, of Levine et al. 2016 (Journal of Machine Learning Research 17, section 5.2): the
+    mean place under a softmax over places. The same weights look at every place: what attracts a window is learnt, not how a
+    place becomes a number, and from far fewer images than a fully connected layer needs.
+
+    The point shifts the window: it is added to the last two parameters of theta, of six (affine) to the third and the last;
+    a linear layer, which is learnt, begins so. At the start all places weigh the same, and theta is the initial one.
+
+    Args:
+        input_shape: (3, H, W) of the images.
+        initial: (K, P) thetas at the start.
+        backbone: ``small``, or a classifier of torchvision by its name, such as ``googlenet``.
+        weights: name of torchvision's weights, or a file; None for random ones.
+        downsample: factor of the average pooling at the input; 1 for none.
+
+    Raises:
+        ValueError: if an argument is out of range, thetas have fewer than two parameters, or the images do not fit.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        initial: Tensor,
+        backbone: str = SMALL,
+        weights: str | None = None,
+        downsample: int = 1,
+    ) -> None:
+        super().__init__(input_shape, initial)
+        heads, params = initial.shape
+        if params < 2:
+            raise ValueError(f"expected thetas of at least two parameters, which shift; got {params}")
+        mapped, (features, *size) = downsampled_map(self.input_shape, backbone, weights, downsample)
+        attention = nn.Conv2d(features, heads, 1)
+        nn.init.zeros_(attention.weight)
+        self.trunk = nn.Sequential(*mapped, attention, _MeanPlace(size))
+        self.head = Regression(2 * heads, initial)
+        shifting = (2, 5) if params == AFFINE else (params - 2, params - 1)
+        with torch.no_grad():
+            weight = self.head.weight.view(heads, params, heads, 2)
+            for head in range(heads):
+                for axis, parameter in enumerate(shifting):
+                    weight[head, parameter, head, axis] = 1
+
+
+class _MeanPlace(nn.Module):
+    """Mean normalised place (B, K * 2) under the softmax of each of K maps (B, K, h, w)."""
+
+    points: Tensor
+
+    def __init__(self, size: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("points", regular_points(size).float(), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        attention = maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32)).softmax(2)
+        with without_autocast(maps.device.type):
+            places: Tensor = attention @ self.points.to(attention.dtype)
+        return places.flatten(1)
