@@ -34,12 +34,18 @@ class Result(NamedTuple):
 
 def train(options: Sequence[str], seed: int) -> tuple[Result, CLI]:
     """Runs `stn fit` with the options; the test images are read once, with the weights of the last epoch."""
+    result, cli, _ = train_and_test(options, seed)
+    return result, cli
+
+
+def train_and_test(options: Sequence[str], seed: int) -> tuple[Result, CLI, dict[str, float]]:
+    """As ``train``, with all metrics of the test."""
     start = perf_counter()
     cli = CLI(["fit", *options, f"--seed_everything={seed}", *QUIET])
     seconds = perf_counter() - start
     tester = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     (metrics,) = tester.test(cli.model, cli.datamodule, verbose=False)
-    return Result(100 * metrics["test/error"], count_parameters(cli.model.network), seconds), cli
+    return Result(100 * metrics["test/error"], count_parameters(cli.model.network), seconds), cli, dict(metrics)
 
 
 def train_all(models: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> tuple[dict[str, list[Result]], CLI]:

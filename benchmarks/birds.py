@@ -1,0 +1,106 @@
+"""Drawn birds x {backbone at 64 px, at 128 px, 2xST-CNN, 4xST-CNN} x seeds: error, FLOPs, and what the windows cover.
+
+python benchmarks/birds.py [--models ...] [--seeds 0 1 2] [--file runs/birds.jsonl] [further options of `stn fit`]
+
+configs/experiment/birds*.yaml with configs/recipe/birds_short.yaml: the same steps and images for all. A row is written when
+its run is finished; rows that the file holds are not run again. FLOPs are those of the forward pass of one image. Head and
+body are means over their parts of the share of test images in which a window covers the part; in brackets, by windows of the
+same size at places by chance inside the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from _runs import quiet, train_and_test
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from stn_lightning.data import Birds
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+MODELS = {"backbone, 64 px": "64_cnn", "backbone, 128 px": "128_cnn", "2xST-CNN": "128_2st", "4xST-CNN": "128_4st"}
+WINDOW = 0.5
+DRAWS = 200
+
+
+def flops(model: torch.nn.Module, shape: tuple[int, ...]) -> float:
+    """Millions, of the forward pass of one image."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    return float(counter.get_total_flops() / 1e6)
+
+
+def chance(points: Tensor, windows: int) -> float:
+    """Share of points (N, 2) that one of several windows covers, each at a place by chance inside the image."""
+    generator = torch.Generator().manual_seed(0)
+    centres = (2 * torch.rand(DRAWS, windows, 1, 2, generator=generator) - 1) * (1 - WINDOW)
+    return float(((points - centres).abs() <= WINDOW).all(3).any(1).float().mean())
+
+
+def coverage(metrics: dict[str, float], data: Birds, windows: int) -> dict[str, float]:
+    """What windows cover of each group of parts, and what they would by chance."""
+    parts = torch.cat([batch.parts for batch in data.test_dataloader()])
+    found = {}
+    for group, members in data.groups.items():
+        names = [(i, data.part_names[i].replace(" ", "_")) for i in members]
+        shown = [(i, metrics[f"test/covered_{name}"]) for i, name in names if f"test/covered_{name}" in metrics]
+        found[group] = fmean(value for _, value in shown)
+        found[f"{group} by chance"] = fmean(chance(parts[parts[:, i, 2] > 0.5, i, :2], windows) for i, _ in shown)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--file", type=Path, default=Path("runs/birds.jsonl"))
+    arguments, options = parser.parse_known_args()
+    quiet()
+    arguments.file.parent.mkdir(parents=True, exist_ok=True)
+    for seed in arguments.seeds:
+        for model in arguments.models:
+            if any((row["model"], row["seed"]) == (model, seed) for row in rows(arguments.file)):
+                continue
+            experiment = ["-c", str(CONFIGS / "experiment" / f"birds{MODELS[model]}.yaml")]
+            recipe = ["-c", str(CONFIGS / "recipe" / "birds_short.yaml"), *options]
+            print(f"training {model}, seed {seed} ...", flush=True)
+            result, cli, metrics = train_and_test([*experiment, *recipe], seed)
+            row = {"model": model, "seed": seed, **result._asdict(), "flops": flops(cli.model, cli.datamodule.input_shape)}
+            windows = cli.model.num_parts
+            row |= coverage(metrics, cli.datamodule, windows) if windows else {}
+            with arguments.file.open("a") as stream:
+                stream.write(json.dumps(row) + "\n")
+    report(rows(arguments.file))
+
+
+def report(found: list[dict[str, Any]]) -> None:
+    print("\n| network | MFLOPs | errors, % | mean | standard error | head | body |\n|-|-|-|-|-|-|-|")
+    for model in MODELS:
+        runs = sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"])
+        if runs:
+            errors = [run["error"] for run in runs]
+            spread = f"{stdev(errors) / len(errors) ** 0.5:.2f}" if len(errors) > 1 else "-"
+            covered = [
+                f"{100 * fmean(run[group] for run in runs):.0f} % ({100 * runs[0][f'{group} by chance']:.0f} %)"
+                if group in runs[0]
+                else ""
+                for group in ("head", "body")
+            ]
+            each = ", ".join(f"{error:.2f}" for error in errors)
+            print(f"| {model} | {runs[0]['flops']:.0f} | {each} | {fmean(errors):.2f} | {spread} | {' | '.join(covered)} |")
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    """The finished runs."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+if __name__ == "__main__":
+    main()
