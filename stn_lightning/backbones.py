@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 SMALL = "small"
 PLANES = (16, 32, 64, 128)
 # where the last feature map is, by torchvision's names of modules; of channels-last ones, behind the permutation
+LAST_MAPS = ("permute", "features", "layer4", "inception5b", "Mixed_7c", "trunk_output", "conv5", "layers")
 DESCRIPTION = "network.descriptions.0."  # the first, in a checkpoint of PartsClassification
 _left_out = ContextVar("left out", default=False)
-LAST_MAPS = ("permute", "features", "layer4", "inception5b", "Mixed_7c", "trunk_output", "conv5", "layers")
 
 
 @contextmanager
@@ -37,7 +37,7 @@ class FeatureMap(nn.Module):
         name: a classifier of torchvision, such as ``googlenet`` or ``resnet50``; or ``small``, a residual network of four
             blocks and 0.3 million parameters, which halves its maps by pooling.
         weights: name of torchvision's weights, such as ``DEFAULT`` or ``IMAGENET1K_V1``, fetched where they are missing; or a
-            file: a ``state_dict`` of the whole classifier, or a checkpoint of ``PartsClassification`` of the same backbone,
+            file: a ``state_dict`` of the classifier, or a checkpoint of ``PartsClassification`` of the same backbone,
             whose first description is taken; None for random ones.
 
     Attributes:
@@ -54,21 +54,16 @@ class FeatureMap(nn.Module):
         weights = None if _left_out.get() else weights
         published = () if name == SMALL else _published(name)
         if weights is None or weights in published:
-            self.body = _small() if name == SMALL else _of_torchvision(name, weights, None)
+            self.body = _small() if name == SMALL else _of_torchvision(name, weights)
             return
+        self.body = _small() if name == SMALL else _of_torchvision(name, None)
         kept = _read(Path(weights), name, published)
-        of_task = "state_dict" in kept
-        if name == SMALL and not of_task:
-            raise ValueError(f"{weights} holds no weights of {name}: expected a checkpoint of PartsClassification")
         with _naming(weights, name):
-            self.body = _small() if name == SMALL else _of_torchvision(name, None, None if of_task else kept)
-            if of_task:
-                of_body = {key: value for key, value in kept["state_dict"].items() if key.startswith(DESCRIPTION)}
-                self.load_state_dict({key.removeprefix(DESCRIPTION): value for key, value in of_body.items()})
+            self.body.load_state_dict({key: value for key, value in kept.items() if key in self.body.state_dict()})
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) images to (B, C, h, w)."""
-        found: Any = self.body(images)
+        """(B, 3, H, W) images, or grey ones (B, 1, H, W), to (B, C, h, w)."""
+        found: Any = self.body(images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images)
         feature_map: Tensor = found["map"] if isinstance(found, dict) else found
         return feature_map
 
@@ -114,14 +109,14 @@ def _published(name: str) -> tuple[str, ...]:
     return ("DEFAULT", *(member.name for member in models.get_model_weights(name)))
 
 
-def _of_torchvision(name: str, weights: str | None, kept: dict[str, Any] | None) -> nn.Module:
+def _of_torchvision(name: str, weights: str | None) -> nn.Module:
     from torchvision import models
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    options = {"init_weights": True} if name in ("googlenet", "inception_v3") and weights is None else {}
+    # transform_input: as torchvision sets it with published weights, whose network a checkpoint continues
+    own = name in ("googlenet", "inception_v3") and weights is None
+    options = {"init_weights": True, "transform_input": True} if own else {}
     model = models.get_model(name, weights=weights, **options)
-    if kept is not None:
-        model.load_state_dict(kept)
     last = next((part for part in LAST_MAPS if hasattr(model, part)), None)
     if last is None:
         raise ValueError(f"backbone {name!r} has no feature map of its own")
@@ -129,13 +124,26 @@ def _of_torchvision(name: str, weights: str | None, kept: dict[str, Any] | None)
     return body.to(memory_format=torch.channels_last)
 
 
-def _read(file: Path, name: str, published: Sequence[str]) -> dict[str, Any]:
+def _read(file: Path, name: str, published: Sequence[str]) -> Mapping[str, Any]:
+    """The weights of a file by the names that the classifier has for them."""
     if not file.is_file():
         names = f", or one of {', '.join(published)}" if published else ""
         raise FileNotFoundError(f"no weights {str(file)!r} of {name}: expected a file{names}")
     with _naming(file, name):
-        kept: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    return kept
+        kept = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(kept, Mapping):
+        raise ValueError(
+            f"{file} holds no weights of {name}: expected a state_dict or a checkpoint, got {type(kept).__name__}"
+        )
+    if "state_dict" not in kept:
+        if name == SMALL:
+            raise ValueError(f"{file} holds no weights of {name}: expected a checkpoint of PartsClassification")
+        return kept
+    found = kept.get("hyper_parameters", {}).get("backbone")
+    if found != name:
+        raise ValueError(f"{file} holds no weights of {name}: it is a checkpoint of {found or 'a task without backbone'}")
+    prefix = f"{DESCRIPTION}body."
+    return {key.removeprefix(prefix): value for key, value in kept["state_dict"].items() if key.startswith(prefix)}
 
 
 @contextmanager

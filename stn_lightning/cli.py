@@ -145,7 +145,11 @@ class CLI(LightningCLI):
             config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
         file = Path(config.ckpt_path)
         kept = read_hyper_parameters(file)
-        unsaid = self.subcommand_parsers[0].parse_object({"model": {"class_path": config.model.class_path}}).model.as_dict()
+        unsaid = (
+            self.subcommand_parsers[0]
+            .parse_object({"model": {"class_path": config.model.class_path}, "data": config.data.as_dict()})
+            .model.as_dict()
+        )
         check_same_model(config.model.as_dict(), unsaid | {"class_path": DEFAULTS["model"]}, kept, file)
         self.checkpoint = file, kept
 

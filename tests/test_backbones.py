@@ -6,9 +6,9 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision.models import get_model
+from torchvision.models import get_model, get_model_weights
 
-from stn_lightning.backbones import FeatureMap
+from stn_lightning.backbones import FeatureMap, initial_weights_left_out
 from stn_lightning.localisations import registry
 from stn_lightning.tasks import PartsClassification
 
@@ -75,11 +75,50 @@ def test_weights_of_a_checkpoint_begin_every_stream_and_the_localisation_net(che
 
 def test_checkpoint_of_another_backbone_and_a_damaged_one_are_refused(checkpoint):
     file, _ = checkpoint(backbone="small")
-    with pytest.raises(ValueError, match=r"task.ckpt holds no weights of resnet18: .*Missing key"):
+    with pytest.raises(ValueError, match=r"task.ckpt holds no weights of resnet18: it is a checkpoint of small"):
         FeatureMap("resnet18", file)
     Path(file).write_bytes(Path(file).read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"task.ckpt holds no weights of small: "):
         FeatureMap("small", file)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "resnet18"])
+def test_weights_of_a_classifier_of_other_classes_are_taken(tmp_path, name):
+    model = get_model(name, weights=None, num_classes=7, **({"aux_logits": False} if name == "googlenet" else {}))
+    torch.save(model.state_dict(), tmp_path / "it.pth")
+    backbone = FeatureMap(name, str(tmp_path / "it.pth"))
+    assert torch.equal(
+        backbone.body.conv1.conv.weight if name == "googlenet" else backbone.body.conv1.weight, next(model.parameters())
+    )
+
+
+def test_network_of_published_weights_is_the_same_in_a_checkpoint(tmp_path, monkeypatch):
+    """With them torchvision rescales the input of GoogLeNet, which no state_dict says."""
+    torch.manual_seed(0)
+    place = tmp_path / "hub" / "checkpoints" / Path(get_model_weights("googlenet").DEFAULT.url).name
+    place.parent.mkdir(parents=True)
+    torch.save(get_model("googlenet", weights=None, init_weights=True).state_dict(), place)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    first = FeatureMap("googlenet", "DEFAULT").eval()
+    with initial_weights_left_out():
+        second = FeatureMap("googlenet", "DEFAULT").eval()
+    second.load_state_dict(first.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(first(images), second(images))
+
+
+@pytest.mark.parametrize("kept", [torch.zeros(3), [1, 2]], ids=["tensor", "list"])
+def test_file_of_something_else_is_named(tmp_path, kept):
+    torch.save(kept, tmp_path / "it.pth")
+    with pytest.raises(ValueError, match=r"it.pth holds no weights of resnet18: expected a state_dict or a checkpoint, got"):
+        FeatureMap("resnet18", str(tmp_path / "it.pth"))
+
+
+def test_grey_images_are_seen_as_three_equal_channels():
+    backbone = FeatureMap().eval()
+    grey = torch.rand(2, 1, 64, 64)
+    assert backbone.output_shape((1, 64, 64)) == backbone.output_shape((3, 64, 64))
+    assert torch.equal(backbone(grey), backbone(grey.expand(-1, 3, -1, -1).contiguous()))
 
 
 def test_state_dict_of_small_is_refused(tmp_path):

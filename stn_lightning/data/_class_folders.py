@@ -12,6 +12,7 @@ from stn_lightning.data._by_class import hold_out_by_class
 from stn_lightning.data._decoding import SUFFIXES, is_image
 
 SPLITS = ("train", "val", "test")
+LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
 
 
 class Files(NamedTuple):
@@ -36,6 +37,7 @@ def class_names(root: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no folder, or no class folder in it.
+        ValueError: for one class, or folders that look like splits and have other names.
     """
     folder = root / "train" if is_split(root) else root
     if not folder.is_dir():
@@ -45,6 +47,11 @@ def class_names(root: Path) -> list[str]:
         raise FileNotFoundError(
             f"no class folder in {folder.absolute()}: expected {folder.name}/CLASS/*{SUFFIXES[0]} and so on"
         )
+    beside = [entry.name for entry in root.iterdir() if entry.is_dir() and entry.name not in SPLITS]
+    if odd := sorted(name for name in beside if name.lower() in LIKE_SPLITS):
+        raise ValueError(f"{root}: expected folders of splits named {', '.join(SPLITS)}; got {', '.join(odd)}")
+    if len(names) < 2:
+        raise ValueError(f"{folder}: expected at least two class folders, got {names[0]!r} alone")
     return names
 
 
@@ -71,6 +78,8 @@ def list_files(root: Path, fractions: dict[str, float], seed: int) -> dict[str, 
     if sum(counts) >= len(training.files):
         raise ValueError(f"{root}: expected more than {sum(counts)} images to train on, got {len(training.files)}")
     *held_out, kept = hold_out_by_class(training.targets, counts, seed)
+    if lost := sorted(set(training.targets.tolist()) - set(training.targets[kept].tolist())):
+        raise ValueError(f"{root}: expected more images of {names[lost[0]]}: all are held out, none is left to train on")
     parts = {split: training.chosen(numbers) for split, numbers in zip(missing, held_out, strict=True)}
     return {**found, **parts, "train": training.chosen(kept)}
 

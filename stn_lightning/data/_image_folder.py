@@ -23,10 +23,10 @@ Pair = tuple[Tensor, Tensor]
 class ImageFolderData(Photographs):
     """Images of any size in a folder for each class: ``root/CLASS/*``, or ``root/train/CLASS/*``, ``root/val``, ``root/test``.
 
-    PNG, JPEG, BMP and WEBP files, also in folders inside a class folder; others are passed over. Where ``val`` or ``test``
-    has no folder, images are held out of training, class by class. An image is turned as its EXIF orientation says, and
-    resized so that its smallest side is ``resize``. Training sees a random square of it, mirrored one time in two;
-    validation, test and prediction its middle.
+    PNG, JPEG, BMP and WEBP files, also in folders inside a class folder; others are passed over. Where ``val`` or ``test`` has
+    no folder, images are held out of training, class by class. An image is turned as its EXIF orientation says, and resized so
+    that its smallest side is ``resize``; transparency is left out. Training sees a random square of it, mirrored one time in
+    two; validation, test and prediction its middle.
 
     Batches are images (B, channels, size, size) in [0, 1] and targets (B,); those to predict have ``image`` and ``name``.
 

@@ -12,7 +12,13 @@ from stn_lightning.geometry import regular_points, without_autocast
 from stn_lightning.localisations._backbone import downsampled_map
 from stn_lightning.localisations._localisation import Localisation, Regression
 
-AFFINE = 6
+SHIFTING = {
+    2: (0, 1),
+    3: (1, 2),
+    4: (2, 3),
+    6: (2, 5),
+    8: (2, 5),
+}  # of translation to projective, by their number of parameters
 
 
 class SoftArgmax(Localisation):
@@ -22,8 +28,9 @@ class SoftArgmax(Localisation):
     mean place under a softmax over places. The same weights look at every place: what attracts a window is learnt, not how a
     place becomes a number, and from far fewer images than a fully connected layer needs.
 
-    The point shifts the window: it is added to the last two parameters of theta, of six (affine) to the third and the last;
-    a linear layer, which is learnt, begins so. At the start all places weigh the same, and theta is the initial one.
+    The point shifts the window: it is added to the parameters of theta that shift, the last two of ``translation``,
+    ``attention`` and ``similarity``, the third and sixth of ``affine`` and ``projective``; a linear layer, which is learnt,
+    begins so. At the start all places weigh the same, and theta is the initial one.
 
     Args:
         input_shape: (3, H, W) of the images.
@@ -33,7 +40,7 @@ class SoftArgmax(Localisation):
         downsample: factor of the average pooling at the input; 1 for none.
 
     Raises:
-        ValueError: if an argument is out of range, thetas have fewer than two parameters, or the images do not fit.
+        ValueError: if an argument is out of range, thetas have another number of parameters, or the images do not fit.
     """
 
     def __init__(
@@ -46,18 +53,19 @@ class SoftArgmax(Localisation):
     ) -> None:
         super().__init__(input_shape, initial)
         heads, params = initial.shape
-        if params < 2:
-            raise ValueError(f"expected thetas of at least two parameters, which shift; got {params}")
+        if params not in SHIFTING:
+            raise ValueError(
+                f"expected thetas of {', '.join(map(str, SHIFTING))} parameters, of which two shift; got {params}"
+            )
         mapped, (features, *size) = downsampled_map(self.input_shape, backbone, weights, downsample)
-        attention = nn.Conv2d(features, heads, 1)
+        attention = nn.Conv2d(features, heads, 1, bias=False)
         nn.init.zeros_(attention.weight)
         self.trunk = nn.Sequential(*mapped, attention, _MeanPlace(size))
         self.head = Regression(2 * heads, initial)
-        shifting = (2, 5) if params == AFFINE else (params - 2, params - 1)
         with torch.no_grad():
             weight = self.head.weight.view(heads, params, heads, 2)
             for head in range(heads):
-                for axis, parameter in enumerate(shifting):
+                for axis, parameter in enumerate(SHIFTING[params]):
                     weight[head, parameter, head, axis] = 1
 
 

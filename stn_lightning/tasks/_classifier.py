@@ -46,7 +46,7 @@ class Classifier(Task, ABC):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         names = None
-        if stage != "predict":  # the images to predict may be all that is there
+        if stage != "predict":
             names = getattr(getattr(self.trainer, "datamodule", None), CLASS_NAMES, None)
         if stage == "fit" or self.class_names is None:
             self.class_names = names

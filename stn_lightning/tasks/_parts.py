@@ -97,6 +97,8 @@ class PartsClassification(Classifier):
             raise ValueError(f"expected window in (0, 1], got {window}")
         shape = tuple(input_shape)
         size = round(window * min(shape[1:])) if part_size is None else part_size
+        if size < 1:
+            raise ValueError(f"expected part_size (or window of the image's side) of at least 1 pixel, got {size}")
         transformers = None
         if num_parts:
             used = transform if transform is not None else Translation(scale=window)

@@ -102,12 +102,13 @@ def covers(grid: Tensor, points: Tensor) -> Tensor:
 
 
 def box_iou(grid: Tensor, box: Tensor) -> Tensor:
-    """Intersection over union (B,) of the upright rectangle around a window, inside the image, with a box.
+    """Intersection over union (B,) of the upright rectangle around a window with a box, inside the image.
 
     Args:
         grid: (B, H, W, 2) normalised source points.
         box: (B, 4) left, top, right, bottom, normalised.
     """
+    box = box.clamp(-1, 1)  # the object may leave the image
     low, high = grid.amin((1, 2)).clamp(-1, 1), grid.amax((1, 2)).clamp(-1, 1)
     inner_low, inner_high = torch.maximum(low, box[:, :2]), torch.minimum(high, box[:, 2:])
     shared = (inner_high - inner_low).clamp(min=0).prod(1)

@@ -199,3 +199,41 @@ def test_one_line_says_which_file_is_damaged(photos, stn):
         "--data.batch_size=8", "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
     )  # fmt: skip
     assert "photos/dog/" in done.message
+
+
+def test_class_without_an_image_to_train_on_is_named(tmp_path):
+    root = write_classes(tmp_path / "rare", 20, CLASSES[:2])
+    for file in sorted((root / "dog").iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(ValueError, match="expected more images of dog: all are held out"):
+        ready(root, validation_fraction=0.4, test_fraction=0.4)
+
+
+@pytest.mark.parametrize("name", ["valid", "Train", "testing"])
+def test_folder_that_looks_like_a_split_is_refused(photos, name):
+    shutil.copytree(photos / "cat", photos / name)
+    with pytest.raises(ValueError, match=f"expected folders of splits named train, val, test; got {name}"):
+        ready(photos)
+
+
+def test_one_class_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected at least two class folders, got 'cat' alone"):
+        ready(write_classes(tmp_path / "photos", 4, ["cat"]))
+
+
+@pytest.mark.parametrize("task", [["--model.network=FCN", "--model.network.width=4"], ["--model=PartsClassification"]])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_checkpoint_is_tested_predicted_with_resumed_and_refuses_other_classes(photos, stn, tmp_path, task, channels):
+    data = ["--data=ImageFolderData", f"--data.root={photos}", "--data.size=32", "--data.batch_size=4", "--data.num_workers=0"]
+    options = [*data, f"--data.channels={channels}", *task, "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    assert stn("fit", *options, "--trainer.max_epochs=1").code == 0
+    assert stn("test", *options, "--ckpt_path=last").code == 0
+    assert stn("predict", *options, f"--data.images={photos / 'dog'}", "--ckpt_path=last").code == 0
+    (table,) = tmp_path.rglob("predictions.csv")
+    header, *rows = table.read_text().splitlines()
+    assert header == "file,class,confidence"
+    assert len(rows) == EACH
+    assert {row.split(",")[1] for row in rows} <= set(CLASSES)
+    assert stn("fit", *options, "--trainer.max_epochs=2", "--ckpt_path=last").code == 0
+    (photos / "dog").rename(photos / "fox")
+    assert "class 1 is 'emu' in the data, was 'dog'" in stn("test", *options, "--ckpt_path=last").message

@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from stn_lightning.geometry import pixel_to_normalised
 from stn_lightning.localisations import SoftArgmax
-from stn_lightning.transforms import Affine, Attention, Translation
+from stn_lightning.transforms import Affine, Attention, Projective, Similarity, Translation
 
 SHAPE = (3, 64, 48)
 
@@ -44,7 +44,9 @@ def test_head_that_sees_one_pixel_points_at_its_centre():
     torch.testing.assert_close(place(maps)[0], pixel_to_normalised(torch.tensor([1.0, 3.0]), (4, 3)))
 
 
-@pytest.mark.parametrize("transform", [Translation(0.5), Attention(), Affine()], ids=["translation", "attention", "affine"])
+@pytest.mark.parametrize(
+    "transform", [Translation(0.5), Attention(), Similarity(), Affine(), Projective()], ids=lambda t: type(t).__name__
+)
 def test_point_shifts_the_window_and_changes_nothing_else(transform):
     initial = transform.initial()[None]
     part, _ = make(initial)
@@ -57,5 +59,5 @@ def test_point_shifts_the_window_and_changes_nothing_else(transform):
 
 
 def test_thetas_that_cannot_shift_are_refused():
-    with pytest.raises(ValueError, match="at least two parameters, which shift; got 1"):
-        SoftArgmax(SHAPE, torch.zeros(1, 1))
+    with pytest.raises(ValueError, match="of 2, 3, 4, 6, 8 parameters, of which two shift; got 32"):
+        SoftArgmax(SHAPE, torch.zeros(1, 32))

@@ -116,6 +116,8 @@ def test_default_localisation_net_sees_the_image_at_the_size_of_a_part():
         ({"window": 1.5}, r"window in \(0, 1\], got 1.5"),
         ({"initial": [[0.0, 0.0]]}, "initial with 2 thetas of 2 numbers"),
         ({"dropout": 1.0}, r"dropout in \[0, 1\)"),
+        ({"part_size": 0}, "part_size .* of at least 1 pixel, got 0"),
+        ({"window": 0.005}, "window of the image's side. of at least 1 pixel, got 0"),
         ({"backbone": "resnet99"}, "backbone 'small' or a classifier of torchvision"),
         ({"frozen_epochs": -1}, "frozen_epochs of at least 0"),
     ],
@@ -176,6 +178,11 @@ def test_points_are_covered_as_polygons_say():
     expected = points_in_poly(points[0].numpy(), corners.numpy())
     assert covers(grid, points)[0].tolist() == expected.tolist()
     assert 0 < expected.sum() < 400
+
+
+def test_box_is_seen_as_far_as_it_is_in_the_image():
+    grid = Translation(1.0).grid(torch.zeros(1, 2), (64, 64)) * 64 / 63  # from edge to edge
+    assert box_iou(grid, torch.tensor([[-1.5, -1.0, 2.0, 1.2]])) == pytest.approx(1)
 
 
 def test_box_iou_against_torchvision():
