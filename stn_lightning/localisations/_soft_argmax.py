@@ -38,6 +38,7 @@ class SoftArgmax(Localisation):
         backbone: ``small``, or a classifier of torchvision by its name, such as ``googlenet``.
         weights: name of torchvision's weights, or a file; None for random ones.
         downsample: factor of the average pooling at the input; 1 for none.
+        sharpness: factor of the maps before the softmax, above 0: how fast attention narrows, relative to the rest of the net.
 
     Raises:
         ValueError: if an argument is out of range, thetas have another number of parameters, or the images do not fit.
@@ -50,9 +51,12 @@ class SoftArgmax(Localisation):
         backbone: str = SMALL,
         weights: str | None = None,
         downsample: int = 1,
+        sharpness: float = 4.0,
     ) -> None:
         super().__init__(input_shape, initial)
         heads, params = initial.shape
+        if not sharpness > 0:
+            raise ValueError(f"expected sharpness above 0, got {sharpness}")
         if params not in SHIFTING:
             raise ValueError(
                 f"expected thetas of {', '.join(map(str, SHIFTING))} parameters, of which two shift; got {params}"
@@ -60,7 +64,7 @@ class SoftArgmax(Localisation):
         mapped, (features, *size) = downsampled_map(self.input_shape, backbone, weights, downsample)
         attention = nn.Conv2d(features, heads, 1, bias=False)
         nn.init.zeros_(attention.weight)
-        self.trunk = nn.Sequential(*mapped, attention, _MeanPlace(size))
+        self.trunk = nn.Sequential(*mapped, attention, _MeanPlace(size, sharpness))
         self.head = Regression(2 * heads, initial)
         with torch.no_grad():
             weight = self.head.weight.view(heads, params, heads, 2)
@@ -70,16 +74,18 @@ class SoftArgmax(Localisation):
 
 
 class _MeanPlace(nn.Module):
-    """Mean normalised place (B, K * 2) under the softmax of each of K maps (B, K, h, w)."""
+    """Mean normalised place (B, K * 2) under the softmax of each of K maps (B, K, h, w), times their sharpness."""
 
     points: Tensor
 
-    def __init__(self, size: Sequence[int]) -> None:
+    def __init__(self, size: Sequence[int], sharpness: float) -> None:
         super().__init__()
+        self.sharpness = sharpness
         self.register_buffer("points", regular_points(size).float(), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        attention = maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32)).softmax(2)
+        logits = self.sharpness * maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
+        attention = logits.softmax(2)
         with without_autocast(maps.device.type):
             places: Tensor = attention @ self.points.to(attention.dtype)
         return places.flatten(1)

@@ -10,11 +10,12 @@ from stn_lightning.localisations import SoftArgmax
 from stn_lightning.transforms import Affine, Attention, Projective, Similarity, Translation
 
 SHAPE = (3, 64, 48)
+SHARPNESS = 1.5
 
 
 def make(initial):
     torch.manual_seed(0)
-    part = SoftArgmax(SHAPE, initial).eval()
+    part = SoftArgmax(SHAPE, initial, sharpness=SHARPNESS).eval()
     *_, attention, _ = part.trunk
     torch.nn.init.normal_(attention.weight, std=0.5)
     return part, attention
@@ -29,7 +30,7 @@ def test_place_is_the_mean_under_the_softmax(heads):
     theta = part(torch.randn(5, *SHAPE))
     (maps,) = seen
     height, width = maps.shape[2:]
-    weights = softmax(maps.astype(np.float64), axis=(2, 3))
+    weights = softmax(SHARPNESS * maps.astype(np.float64), axis=(2, 3))
     x, y = (np.arange(width) + 0.5) / width * 2 - 1, (np.arange(height) + 0.5) / height * 2 - 1
     expected = np.stack([(weights.sum(2) * x).sum(2), (weights.sum(3) * y).sum(2)], axis=2)
     assert np.abs(expected).max() > 0.05
@@ -58,6 +59,8 @@ def test_point_shifts_the_window_and_changes_nothing_else(transform):
     assert part.trunk(images).abs().max() > 0.05
 
 
-def test_thetas_that_cannot_shift_are_refused():
+def test_what_is_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="sharpness above 0, got 0"):
+        SoftArgmax(SHAPE, torch.zeros(1, 2), sharpness=0)
     with pytest.raises(ValueError, match="of 2, 3, 4, 6, 8 parameters, of which two shift; got 32"):
         SoftArgmax(SHAPE, torch.zeros(1, 32))

@@ -73,4 +73,4 @@ class TestBackbone(LocalisationChecks):
 
 class TestSoftArgmax(LocalisationChecks):
     name = "soft_argmax"
-    variants = ({},)
+    variants = ({}, {"sharpness": 1.0})
