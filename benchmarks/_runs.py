@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer
 
@@ -46,6 +48,32 @@ def train_and_test(options: Sequence[str], seed: int) -> tuple[Result, CLI, dict
     tester = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     (metrics,) = tester.test(cli.model, cli.datamodule, verbose=False)
     return Result(100 * metrics["test/error"], count_parameters(cli.model.network), seconds), cli, dict(metrics)
+
+
+def complete(
+    file: Path, jobs: Iterable[Mapping[str, Any]], run: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Runs the jobs that no row of the file is of, and returns all rows: a row is written when its run is finished."""
+    quiet()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        if not any(job.items() <= row.items() for row in rows(file)):
+            print(f"training {', '.join(f'{key} {value}' for key, value in job.items())} ...", flush=True)
+            row = {**job, **run(job)}
+            with file.open("a") as stream:
+                stream.write(json.dumps(row) + "\n")
+    return rows(file)
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    """The finished runs."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def in_words(errors: Sequence[float]) -> str:
+    """Cells of a table: each error, their mean, and its standard error."""
+    spread = f"{stdev(errors) / len(errors) ** 0.5:.2f}" if len(errors) > 1 else "-"
+    return f"{', '.join(f'{error:.2f}' for error in errors)} | {fmean(errors):.2f} | {spread}"
 
 
 def train_all(models: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> tuple[dict[str, list[Result]], CLI]:

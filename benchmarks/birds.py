@@ -11,13 +11,13 @@ same size at places by chance inside the image.
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
-from _runs import quiet, train_and_test
+from _runs import complete, in_words, train_and_test
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -62,44 +62,28 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--file", type=Path, default=Path("runs/birds.jsonl"))
     arguments, options = parser.parse_known_args()
-    quiet()
-    arguments.file.parent.mkdir(parents=True, exist_ok=True)
-    for seed in arguments.seeds:
-        for model in arguments.models:
-            if any((row["model"], row["seed"]) == (model, seed) for row in rows(arguments.file)):
-                continue
-            experiment = ["-c", str(CONFIGS / "experiment" / f"birds{MODELS[model]}.yaml")]
-            recipe = ["-c", str(CONFIGS / "recipe" / "birds_short.yaml"), *options]
-            print(f"training {model}, seed {seed} ...", flush=True)
-            result, cli, metrics = train_and_test([*experiment, *recipe], seed)
-            row = {"model": model, "seed": seed, **result._asdict(), "flops": flops(cli.model, cli.datamodule.input_shape)}
-            windows = cli.model.num_parts
-            row |= coverage(metrics, cli.datamodule, windows) if windows else {}
-            with arguments.file.open("a") as stream:
-                stream.write(json.dumps(row) + "\n")
-    report(rows(arguments.file))
 
+    def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
+        experiment = ["-c", str(CONFIGS / "experiment" / f"birds{MODELS[job['model']]}.yaml")]
+        recipe = ["-c", str(CONFIGS / "recipe" / "birds_short.yaml"), *options]
+        result, cli, metrics = train_and_test([*experiment, *recipe], job["seed"])
+        windows = cli.model.num_parts
+        covered = coverage(metrics, cli.datamodule, windows) if windows else {}
+        return {**result._asdict(), "flops": flops(cli.model, cli.datamodule.input_shape), **covered}
 
-def report(found: list[dict[str, Any]]) -> None:
+    jobs = [{"model": model, "seed": seed} for seed in arguments.seeds for model in arguments.models]
+    found = complete(arguments.file, jobs, run)
     print("\n| network | MFLOPs | errors, % | mean | standard error | head | body |\n|-|-|-|-|-|-|-|")
     for model in MODELS:
         runs = sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"])
         if runs:
-            errors = [run["error"] for run in runs]
-            spread = f"{stdev(errors) / len(errors) ** 0.5:.2f}" if len(errors) > 1 else "-"
-            covered = [
-                f"{100 * fmean(run[group] for run in runs):.0f} % ({100 * runs[0][f'{group} by chance']:.0f} %)"
-                if group in runs[0]
-                else ""
-                for group in ("head", "body")
-            ]
-            each = ", ".join(f"{error:.2f}" for error in errors)
-            print(f"| {model} | {runs[0]['flops']:.0f} | {each} | {fmean(errors):.2f} | {spread} | {' | '.join(covered)} |")
+            covered = " | ".join(shares(runs, group) if group in runs[0] else "" for group in ("head", "body"))
+            print(f"| {model} | {runs[0]['flops']:.0f} | {in_words([run['error'] for run in runs])} | {covered} |")
 
 
-def rows(file: Path) -> list[dict[str, Any]]:
-    """The finished runs."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def shares(runs: Sequence[Mapping[str, Any]], group: str) -> str:
+    """Mean share of the parts of a group that windows cover, and by chance."""
+    return f"{100 * fmean(run[group] for run in runs):.0f} % ({100 * runs[0][f'{group} by chance']:.0f} %)"
 
 
 if __name__ == "__main__":

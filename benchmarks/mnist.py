@@ -9,11 +9,11 @@ A row is written when its run is finished; rows that the file holds are not run 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _runs import quiet, train
+from _runs import complete, train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PAPER = {
@@ -32,31 +32,22 @@ MODELS = {
 }
 
 
-def finished(file: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The rows of the file by set and model."""
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return {(row["set"], row["model"]): row for row in rows}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=list(PAPER), choices=list(PAPER))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--file", type=Path, default=Path("runs/mnist.jsonl"))
     arguments, options = parser.parse_known_args()
-    quiet()
-    arguments.file.parent.mkdir(parents=True, exist_ok=True)
-    for name in arguments.sets:
-        for model, (experiment, transform) in MODELS.items():
-            if (name, model) in finished(arguments.file) or (model == POOLED and name not in ("RTS", "TC")):
-                continue
-            base = ["-c", str(CONFIGS / "experiment" / f"{name.lower()}_{experiment}.yaml")]
-            recipe = ["-c", str(CONFIGS / "recipe" / "short.yaml"), f"--model.transform={transform}", *options]
-            print(f"training {model} on {name} ...", flush=True)
-            result, _ = train([*base, *recipe], arguments.seed)
-            with arguments.file.open("a") as stream:
-                stream.write(json.dumps({"set": name, "model": model, "seed": arguments.seed, **result._asdict()}) + "\n")
-    rows = finished(arguments.file)
+
+    def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
+        experiment, transform = MODELS[job["model"]]
+        base = ["-c", str(CONFIGS / "experiment" / f"{job['set'].lower()}_{experiment}.yaml")]
+        recipe = ["-c", str(CONFIGS / "recipe" / "short.yaml"), f"--model.transform={transform}", *options]
+        return {"seed": arguments.seed, **train([*base, *recipe], arguments.seed)[0]._asdict()}
+
+    pooled = ("RTS", "TC")  # those larger than 28x28
+    jobs = [{"set": name, "model": model} for name in arguments.sets for model in MODELS if model != POOLED or name in pooled]
+    rows = {(row["set"], row["model"]): row for row in complete(arguments.file, jobs, run)}
     print("\n| set | " + " | ".join(f"{model} (paper)" for model in MODELS) + " | parameters |\n|" + "-|" * 6)
     for name, paper in PAPER.items():
         runs = [rows.get((name, model)) for model in MODELS]

@@ -9,12 +9,12 @@ written when its run is finished; rows that the file holds are not run again.
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-from _runs import quiet, train
+from _runs import complete, in_words, train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MODELS = {"CNN": "cnn", "ST-CNN Single": "st_single", "ST-CNN Multi": "st_multi"}
@@ -26,31 +26,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--file", type=Path, default=Path("runs/sequences.jsonl"))
     arguments, options = parser.parse_known_args()
-    quiet()
-    arguments.file.parent.mkdir(parents=True, exist_ok=True)
-    for seed in arguments.seeds:
-        for model in arguments.models:
-            if any((row["model"], row["seed"]) == (model, seed) for row in rows(arguments.file)):
-                continue
-            experiment = ["-c", str(CONFIGS / "experiment" / f"numbers128_{MODELS[model]}.yaml")]
-            recipe = ["-c", str(CONFIGS / "recipe" / "numbers_short.yaml"), *options]
-            print(f"training {model}, seed {seed} ...", flush=True)
-            result, _ = train([*experiment, *recipe], seed)
-            with arguments.file.open("a") as stream:
-                stream.write(json.dumps({"model": model, "seed": seed, **result._asdict()}) + "\n")
+
+    def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
+        experiment = ["-c", str(CONFIGS / "experiment" / f"numbers128_{MODELS[job['model']]}.yaml")]
+        recipe = ["-c", str(CONFIGS / "recipe" / "numbers_short.yaml"), *options]
+        return train([*experiment, *recipe], job["seed"])[0]._asdict()
+
+    jobs = [{"model": model, "seed": seed} for seed in arguments.seeds for model in arguments.models]
+    found = complete(arguments.file, jobs, run)
     print("\n| model | parameters | errors, % | mean | standard error | seconds |\n|-|-|-|-|-|-|")
     for model in MODELS:
-        runs = sorted((row for row in rows(arguments.file) if row["model"] == model), key=lambda row: row["seed"])
+        runs = sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"])
         if runs:
-            errors = [run["error"] for run in runs]
-            spread = f"{stdev(errors) / len(errors) ** 0.5:.2f}" if len(errors) > 1 else "-"
-            each, seconds = ", ".join(f"{error:.2f}" for error in errors), fmean(run["seconds"] for run in runs)
-            print(f"| {model} | {runs[0]['parameters']:,} | {each} | {fmean(errors):.2f} | {spread} | {seconds:.0f} |")
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    """The finished runs."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+            seconds = fmean(run["seconds"] for run in runs)
+            print(f"| {model} | {runs[0]['parameters']:,} | {in_words([run['error'] for run in runs])} | {seconds:.0f} |")
 
 
 if __name__ == "__main__":

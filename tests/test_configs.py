@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ def of(folder, kind=None, part=""):
     """The files of a folder: of MNIST, house numbers or birds where a kind is given; with a part in their name."""
     names = [name for name in FILES if name.startswith(f"{folder}/") and part in name]
     return [name for name in names if kind in (None, family(name))]
+
+
+def with_their_recipes(*parts):
+    """The experiments that have a part in their name, each with every recipe that has it too."""
+    return [pair for part in parts for pair in product(of("experiment", part=part), of("recipe", part=part))]
 
 
 @pytest.fixture
@@ -106,15 +112,7 @@ def test_house_number_experiment_is_the_papers(stn, experiment):
     assert (data["source"], data["side"], data["crop"]) == ("svhn", int(side), {"64": 54, "128": 108}[side])
 
 
-@pytest.mark.parametrize(
-    ("experiment", "recipe"),
-    [
-        (experiment, recipe)
-        for part in ("svhn", "number")
-        for experiment in of("experiment", part=part)
-        for recipe in of("recipe", part=part)
-    ],
-)
+@pytest.mark.parametrize(("experiment", "recipe"), with_their_recipes("svhn", "number"))
 def test_house_number_experiment_with_recipe(fit_numbers, experiment, recipe):
     fit_numbers(config(experiment), config(recipe), "--model.network.width=0.05")
 
@@ -158,15 +156,7 @@ def test_cub_experiment_is_the_papers(stn, experiment):
     assert data["batch_size"] * written["trainer"]["accumulate_grad_batches"] == 256
 
 
-@pytest.mark.parametrize(
-    ("experiment", "recipe"),
-    [
-        (experiment, recipe)
-        for part in ("cub", "birds")
-        for experiment in of("experiment", part=part)
-        for recipe in of("recipe", part=part)
-    ],
-)
+@pytest.mark.parametrize(("experiment", "recipe"), with_their_recipes("cub", "birds"))
 def test_birds_experiment_with_recipe(fit_birds, experiment, recipe):
     fit_birds(config(experiment), config(recipe))
 

@@ -34,6 +34,21 @@ def digits():
 
 
 @pytest.fixture
+def built_again(trainer, tmp_path):
+    """A function of a task and its data: the task, trained for an epoch, from its checkpoint."""
+
+    def built_again(task, data):
+        fit = trainer(max_epochs=1)
+        fit.fit(task, data)
+        fit.save_checkpoint(tmp_path / "it.ckpt")
+        again = type(task).load_from_checkpoint(tmp_path / "it.ckpt")
+        assert dict(again.hparams) == dict(task.hparams)
+        return again.eval()
+
+    return built_again
+
+
+@pytest.fixture
 def trainer(tmp_path):
     """A constructor of trainers that say and write nothing but what they are asked to."""
     from lightning.pytorch import Trainer

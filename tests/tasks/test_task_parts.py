@@ -255,12 +255,8 @@ def test_frozen_windows_stay_until_they_may_move(data, trainer):
         assert not torch.equal(others, task.network.classifier.weight)
 
 
-def test_task_is_built_again_from_its_checkpoint(data, trainer, tmp_path):
+def test_task_is_built_again_from_its_checkpoint(data, built_again):
     task = make(transform=transforms["attention"](), num_parts=3, overlap_penalty=0.1, initial=[[0.5, 0, 0]] * 3)
-    fit = trainer(max_epochs=1)
-    fit.fit(task, data)
-    fit.save_checkpoint(tmp_path / "it.ckpt")
-    again = PartsClassification.load_from_checkpoint(tmp_path / "it.ckpt")
-    assert dict(again.hparams) == dict(task.hparams)
+    again = built_again(task, data)
     with torch.no_grad():
-        assert torch.equal(task.eval()(data.images)[0], again.eval()(data.images)[0])
+        assert torch.equal(task.eval()(data.images)[0], again(data.images)[0])

@@ -210,7 +210,7 @@ def test_statistics_of_other_data_do_not_replace_those_of_the_checkpoint(data, t
     assert torch.equal(tested.standardise.std, task.standardise.std)
 
 
-def test_task_is_built_again_from_its_checkpoint(data, trainer, tmp_path):
+def test_task_is_built_again_from_its_checkpoint(data, built_again):
     task = make(
         transform={"input": Affine(), "conv1": Similarity()},
         localisations={"input": partial(Convolutional, filters=3, units=(5, 6), downsample=2, padding=2)},
@@ -218,13 +218,9 @@ def test_task_is_built_again_from_its_checkpoint(data, trainer, tmp_path):
         output_size={"input": (50, 48)},
         optimizer=partial(torch.optim.SGD, lr=0.01),
     )
-    fit = trainer(max_epochs=1)
-    fit.fit(task, data)
-    fit.save_checkpoint(tmp_path / "it.ckpt")
-    again = SequenceRecognition.load_from_checkpoint(tmp_path / "it.ckpt")
-    assert dict(again.hparams) == dict(task.hparams)
+    again = built_again(task, data)
     with torch.no_grad():
-        for a, b in zip(task.eval()(data.images)[0], again.eval()(data.images)[0], strict=True):
+        for a, b in zip(task.eval()(data.images)[0], again(data.images)[0], strict=True):
             assert torch.equal(a, b)
 
 
