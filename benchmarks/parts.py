@@ -54,7 +54,7 @@ def measure(name: str, backbone: str, batch: int, device: str, steps: int) -> di
         start = perf_counter()
         optimiser.zero_grad()
         output = task(images)
-        torch.autograd.backward(task.loss(output, target) + task.penalty(output))
+        torch.autograd.backward(task.loss(output, target) + task.penalty(output, images))
         optimiser.step()
         if device == "cuda":
             torch.cuda.synchronize()

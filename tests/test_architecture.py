@@ -11,6 +11,8 @@ import stn_lightning
 
 PACKAGE = Path(stn_lightning.__file__).parent
 ROOMS = [
+    "_files",
+    "reporting",
     "geometry",
     "plugins",
     "component",
@@ -19,20 +21,29 @@ ROOMS = [
     "samplers",
     "localisations",
     "spatial_transformer",
+    "health",
     "networks",
     "distortions",
+    "penalties",
     "_import_policy",
     "data",
     "tasks",
     "callbacks",
+    "showing",
+    "exporting",
     "testing",
     "_checkpoints",
     "_messages",
+    "_loading",
+    "_commands",
     "cli",
     "_plugin_commands",
+    "_export_command",
+    "_report_command",
+    "_show_command",
     "__main__",
 ]
-LIGHTNING_ROOMS = {"data", "tasks", "callbacks", "cli"}
+LIGHTNING_ROOMS = {"data", "tasks", "callbacks", "_loading", "cli"}
 LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py")
 IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
@@ -136,7 +147,7 @@ def test_built_ins_come_from_our_own_entry_points():
     assert groups == {
         "transforms": {"translation", "attention", "similarity", "affine", "projective", "tps"},
         "samplers": {"nearest", "bilinear", "bicubic", "bspline", "antialiased"},
-        "localisations": {"fc", "conv", "backbone", "soft_argmax"},
+        "localisations": {"fc", "conv", "backbone", "bounded", "soft_argmax"},
     }
 
 

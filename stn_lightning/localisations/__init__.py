@@ -6,6 +6,7 @@ The nets are plugins: ``registry["conv"]``, ``stn_lightning.localisations.conv``
 from typing import Any
 
 from stn_lightning.localisations._backbone import Backbone
+from stn_lightning.localisations._bounded import Bounded
 from stn_lightning.localisations._conv import Convolutional
 from stn_lightning.localisations._fc import FullyConnected
 from stn_lightning.localisations._localisation import Localisation, Regression
@@ -19,4 +20,4 @@ def __getattr__(name: str) -> Any:
     return registry.resolve(name)
 
 
-__all__ = ["Backbone", "Convolutional", "FullyConnected", "Localisation", "Regression", "SoftArgmax", "registry"]
+__all__ = ["Backbone", "Bounded", "Convolutional", "FullyConnected", "Localisation", "Regression", "SoftArgmax", "registry"]

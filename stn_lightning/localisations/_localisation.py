@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stn_lightning.component import Component
 from stn_lightning.geometry import without_autocast
+from stn_lightning.localisations._clip import with_clipped_gradient
 
 
 class Regression(nn.Linear):
@@ -49,12 +50,14 @@ class Localisation(Component, ABC):
 
     Attributes:
         ndim: dimensions of the space, 2 or 3.
+        theta_clip: the largest gradient of theta that a sample sends back, relative to the median of its batch; None for any.
 
     Raises:
         ValueError: if the arguments have other shapes.
     """
 
     ndim: ClassVar[int] = 2
+    theta_clip: float | None = None
     trunk: nn.Module
     head: nn.Module
 
@@ -84,4 +87,4 @@ class Localisation(Component, ABC):
             expected = ", ".join(map(str, self.input_shape))
             raise ValueError(f"{type(self).__name__}: expected input of shape (B, {expected}), got {tuple(input.shape)}")
         theta: Tensor = self.head(self.trunk(input))
-        return theta
+        return theta if self.theta_clip is None else with_clipped_gradient(theta, self.theta_clip)

@@ -12,7 +12,7 @@ from stn_lightning.samplers._bilinear import Bilinear
 from stn_lightning.samplers._bspline import BSpline
 from stn_lightning.samplers._interpolation import Interpolation
 from stn_lightning.samplers._nearest import Nearest
-from stn_lightning.samplers._sampler import Sampler
+from stn_lightning.samplers._sampler import Sampler, frame_mean
 
 registry = Sampler.registry = Registry("stn_lightning.samplers", Sampler)
 
@@ -21,4 +21,4 @@ def __getattr__(name: str) -> Any:
     return registry.resolve(name)
 
 
-__all__ = ["Antialiased", "BSpline", "Bicubic", "Bilinear", "Interpolation", "Nearest", "Sampler", "registry"]
+__all__ = ["Antialiased", "BSpline", "Bicubic", "Bilinear", "Interpolation", "Nearest", "Sampler", "frame_mean", "registry"]

@@ -31,7 +31,8 @@ class Antialiased(Bilinear):
     Beyond 1/8 of the scale the reads stand more than two pixels apart, and aliasing returns slowly.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``.
         deterministic: read by ``torch.index_select``, see ``Bilinear``.
     """
 

@@ -15,7 +15,8 @@ class Bicubic(Interpolation):
     """Bicubic convolution (Keys 1981, a = -0.75) over 4x4 pixels. It may overshoot the range of the input.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``.
         deterministic: read by ``torch.index_select``, see ``Bilinear``.
     """
 

@@ -13,7 +13,8 @@ class Bilinear(Interpolation):
     """Bilinear interpolation: Jaderberg et al. 2015, equation (5), with the gradients of (6) and (7).
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``.
         deterministic: read by ``torch.index_select`` instead of ``grid_sample``: the same to rounding, slower. On CUDA, under
             ``torch.use_deterministic_algorithms`` (``Trainer(deterministic=True)``), the gradient of the former is
             deterministic and that of the latter an error; there a map is read so in any case.

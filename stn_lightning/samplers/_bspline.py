@@ -26,9 +26,10 @@ class BSpline(Sampler):
     input jumps, as it does at the frame under ``zeros``.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``. In scipy's
-            ``map_coordinates``, ``reflection`` is the mode ``reflect``, with ``align_corners`` ``mirror``; ``zeros`` and
-            ``border`` are ``grid-constant`` and ``nearest``: outside, the spline swings to rest within 10 to 20 pixels.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``. In scipy's ``map_coordinates``, ``reflection`` is the mode ``reflect``, with
+            ``align_corners`` ``mirror``; ``zeros`` and ``border`` are ``grid-constant`` and ``nearest``: outside, the spline
+            swings to rest within 10 to 20 pixels.
         order: degree of the polynomials of which the spline consists, 2 to 5.
 
     Raises:

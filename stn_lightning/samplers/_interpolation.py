@@ -19,7 +19,8 @@ class Interpolation(Sampler):
     """A kernel of ``torch.nn.functional.grid_sample``, with a backward pass that can be deterministic.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``.
         deterministic: read by ``torch.index_select``, see ``Bilinear``.
 
     Attributes:

@@ -16,7 +16,8 @@ class Nearest(Interpolation):
     ``torch.nn.functional.grid_sample`` does.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its mean
+            ``background``, see ``Sampler``.
         deterministic: read by ``torch.index_select``, see ``Bilinear``.
     """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stn_lightning.component import Component
 
-PaddingMode = Literal["zeros", "border", "reflection"]
+PaddingMode = Literal["zeros", "border", "reflection", "background"]
 
 
 class Sampler(Component, ABC):
@@ -20,10 +20,13 @@ class Sampler(Component, ABC):
         Grid points are normalised (x, y[, z]) of the input: [-1, 1] spans it.
 
     Args:
-        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, or its ``reflection``.
+        padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its ``background``:
+            one value for each sample and channel, the mean of the outermost pixels.
 
     Attributes:
         ndim: dimensions of the space, 2 or 3.
+        padding_mode: by what ``sample`` continues its input; ``zeros`` where ``forward`` takes a background off and adds it.
+        background: whether the background lies outside.
         grid_gradient: what flows back to the grid: the ``exact`` derivative of the output, a ``surrogate`` that is meant to
             teach better than the exact one, or ``none``.
 
@@ -38,7 +41,8 @@ class Sampler(Component, ABC):
         super().__init__()
         if padding_mode not in get_args(PaddingMode):
             raise ValueError(f"expected padding_mode one of {', '.join(get_args(PaddingMode))}; got {padding_mode!r}")
-        self.padding_mode = padding_mode
+        self.background = padding_mode == "background"
+        self.padding_mode: PaddingMode = "zeros" if self.background else padding_mode
 
     def forward(self, input: Tensor, grid: Tensor, align_corners: bool = False) -> Tensor:
         """The input at the points of the grid.
@@ -56,7 +60,12 @@ class Sampler(Component, ABC):
         """
         self._check(input, grid)
         exact = torch.promote_types(input.dtype, grid.dtype)
-        return self.sample(input.to(exact), grid.to(exact), align_corners).to(input.dtype)
+        image, points = input.to(exact), grid.to(exact)
+        if not self.background:
+            return self.sample(image, points, align_corners).to(input.dtype)
+        # the kernels reproduce constants: of the rest, zeros lie outside
+        value = frame_mean(image)
+        return (self.sample(image - value, points, align_corners) + value).to(input.dtype)
 
     @abstractmethod
     def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
@@ -77,3 +86,14 @@ class Sampler(Component, ABC):
             raise ValueError(
                 f"{name}: expected a grid in float32 or float64 (half precision is off by pixels), got {grid.dtype}"
             )
+
+
+def frame_mean(input: Tensor) -> Tensor:
+    """The mean of the outermost pixels of each sample and channel: (B, C, 1, 1) of (B, C, H, W), or so in space."""
+    inside = torch.ones((), dtype=torch.bool, device=input.device)
+    for size in input.shape[2:]:
+        place = torch.arange(size, device=input.device)
+        inside = inside.unsqueeze(-1) & (place > 0) & (place < size - 1)
+    frame = (~inside).to(input.dtype)
+    axes = list(range(2, input.ndim))
+    return (input * frame).sum(axes, keepdim=True) / frame.sum()

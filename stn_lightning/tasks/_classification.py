@@ -29,7 +29,8 @@ class Classification(Classifier):
         localisation: makes the localisation net of (input_shape, initial); None for the paper's with this network:
             ``conv`` with CNN, ``fc`` with FCN.
         sampler: sampler of the spatial transformer; None for ``bilinear``.
-        initial: theta at the start; None for ``transform.initial()``, the identity unless the transform says otherwise.
+        initial: theta at the start, or one number, the scale of a central window: 0.5 zooms in on half of the image's
+            height and width. None for ``transform.initial()``, the identity unless the transform says otherwise.
         output_size: (H', W') of the warped feature map; None for that of the input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
         label_smoothing: label smoothing of the cross-entropy, in [0, 1).
@@ -47,7 +48,7 @@ class Classification(Classifier):
         transform: Transform | None = None,
         localisation: LocalisationFactory | None = None,
         sampler: Sampler | None = None,
-        initial: list[float] | None = None,
+        initial: float | list[float] | None = None,
         output_size: tuple[int, int] | None = None,
         align_corners: bool = False,
         label_smoothing: float = 0.0,

@@ -36,7 +36,12 @@ else:
 
 
 def load_task(
-    cls: type[T], file: str | Path | IO[bytes], map_location: Any, strict: bool | None, given: Mapping[str, Any]
+    cls: type[T],
+    file: str | Path | IO[bytes],
+    map_location: Any,
+    strict: bool | None,
+    given: Mapping[str, Any],
+    opened: Sequence[str] = (),
 ) -> T:
     """The task of a checkpoint, with its weights.
 
@@ -46,6 +51,7 @@ def load_task(
         map_location: device of the weights; None for where they were, or the CPU where there is no accelerator.
         strict: whether the weights must be those of the task; None for what the task says.
         given: arguments of the task that replace those of the checkpoint.
+        opened: packages whose classes it may name beside the usual ones.
 
     Raises:
         ValueError: for a class that is of another kind, or not open to import.
@@ -56,7 +62,7 @@ def load_task(
     checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     kept = dict(checkpoint.get("hyper_parameters", {}))
     kept.pop("_instantiator", None)
-    policy = ImportPolicy()
+    policy = ImportPolicy(opened)
     path = kept.pop("_class_path", None)
     found = cls if path is None else policy.load_class(str(path))
     if not issubclass(found, cls):

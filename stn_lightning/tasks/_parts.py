@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
 from typing import Any, ClassVar
 
 import torch
@@ -14,13 +13,14 @@ from torchmetrics.classification import MulticlassAccuracy
 from stn_lightning.backbones import SMALL
 from stn_lightning.localisations import Backbone
 from stn_lightning.networks import Output, PartsNet
+from stn_lightning.penalties import Outside, Overlap
 from stn_lightning.samplers import Bilinear, Sampler
 from stn_lightning.spatial_transformer import ParallelSpatialTransformers
 from stn_lightning.tasks._classifier import Classifier
 from stn_lightning.tasks._part_metrics import PartCoverage
 from stn_lightning.tasks._standardise import Standardise
 from stn_lightning.tasks._transformers import LocalisationFactory
-from stn_lightning.tasks._windows import outside, overlap, tiling
+from stn_lightning.tasks._windows import tiling
 from stn_lightning.transforms import Transform, Translation
 
 TOP = 5
@@ -56,9 +56,8 @@ class PartsClassification(Classifier):
         weights: name of torchvision's weights, such as ``DEFAULT``, or a file; None for random ones.
         shared: whether one network describes all parts, or each has its own.
         dropout: probability of dropout before the classifier, in [0, 1).
-        outside_penalty: weight of the mean distance by which windows leave the image: without it, one that left may get no
-            more gradient and never return.
-        overlap_penalty: weight of the mean share by which two windows coincide, so that they look at different parts.
+        outside_penalty: weight of the penalty ``Outside``: without it, a window that left the image may never return.
+        overlap_penalty: weight of the penalty ``Overlap``, so that windows look at different parts.
         **kwargs: those of ``Classifier`` and ``Task``; the usual ``localisation_lr_scale`` is 0.1. (The paper's is 0.0001, for
             networks that know ImageNet and a learning rate of 0.1.)
 
@@ -113,7 +112,9 @@ class PartsClassification(Classifier):
 
         self.network = PartsNet(shape, num_classes, transformers, backbone, weights, shared, dropout)
         self.standardise = Standardise(shape[0])
-        self.num_parts, self.outside_penalty, self.overlap_penalty = num_parts, outside_penalty, overlap_penalty
+        self.num_parts = num_parts
+        asked = [(Outside, outside_penalty), (Overlap, overlap_penalty)]
+        self.penalties.extend(kind(weight) for kind, weight in asked if weight)
         top = min(TOP, num_classes)
         self.val_top, self.test_top = (MulticlassAccuracy(num_classes, top_k=top, average="micro") for _ in range(2))
         self.coverage: PartCoverage | None = None
@@ -130,16 +131,6 @@ class PartsClassification(Classifier):
         """Logits (B, num_classes) and warps of images (B, 3, H, W) in [0, 1]."""
         output: Output = self.network(self.standardise(images.to(self.dtype)))
         return output
-
-    def penalty(self, output: Output) -> Tensor | float:
-        grids = [warp.grid for warp in output.warps.values()]
-        total: Tensor | float = 0.0
-        if self.outside_penalty and grids:
-            total = total + self.outside_penalty * torch.stack([outside(grid).mean() for grid in grids]).mean()
-        if self.overlap_penalty and len(grids) > 1:
-            pairs = [overlap(*pair).mean() for pair in combinations(grids, 2)]
-            total = total + self.overlap_penalty * torch.stack(pairs).mean()
-        return total
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> dict[str, Output]:
         return self._evaluate_parts(super().validation_step(batch, batch_idx), batch, self.val_top)

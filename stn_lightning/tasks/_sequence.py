@@ -54,8 +54,8 @@ class SequenceRecognition(Task):
             layers of 32 units for a transformer at the input alone, else the two layers.
         localisations: a mapping from placements to what makes the localisation net of those that have another.
         sampler: sampler of all, or a mapping from placements; None for ``bilinear``.
-        initial: theta at the start, of all, or a mapping from placements; None for ``transform.initial()``, the identity
-            unless the transform says otherwise.
+        initial: theta at the start, or one number, the scale of a central window, of all, or a mapping from placements; None
+            for ``transform.initial()``, the identity unless the transform says otherwise.
         output_size: (H', W') of the warped feature map, of all, or a mapping from placements; None for that of its input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
         **kwargs: those of ``Task``; the usual ``localisation_lr_scale`` is 0.1, as in the paper.
@@ -77,7 +77,7 @@ class SequenceRecognition(Task):
         localisation: LocalisationFactory | None = None,
         localisations: dict[str, LocalisationFactory] | None = None,
         sampler: Sampler | dict[str, Sampler] | None = None,
-        initial: list[float] | dict[str, list[float]] | None = None,
+        initial: float | list[float] | dict[str, float | list[float]] | None = None,
         output_size: tuple[int, int] | dict[str, tuple[int, int]] | None = None,
         align_corners: bool = False,
         **kwargs: Any,

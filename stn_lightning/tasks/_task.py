@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from stn_lightning.component import Recorded, class_of, class_path, init_args
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import Output
+from stn_lightning.penalties import Penalty
 from stn_lightning.tasks._load import load_task, method_of_class
 from stn_lightning.tasks._nonfinite import LossWatch, check_weights
 
@@ -54,6 +55,9 @@ class Task(Recorded, LightningModule, ABC):
         localisation_lr_scale: learning rate of the localisation nets relative to the rest, at least 0; None for what is usual
             for the task.
         frozen_epochs: epochs at the beginning in which the localisation nets stay as they are.
+        theta_clip: the largest gradient of theta that an image sends to a localisation net, relative to the median of its
+            batch, above 0; None for any. One image in which a warp is near singular then leaves the others their say.
+        penalties: terms of the training loss for what the spatial transformers do, see ``stn_lightning.penalties``.
         compile: whether the network is compiled by ``torch.compile``.
 
     Attributes:
@@ -61,7 +65,7 @@ class Task(Recorded, LightningModule, ABC):
         usual_lr_scale: ``localisation_lr_scale`` where None is given.
 
     Raises:
-        ValueError: for a negative ``localisation_lr_scale`` or ``frozen_epochs``.
+        ValueError: for a negative ``localisation_lr_scale`` or ``frozen_epochs``, or a ``theta_clip`` that is not above 0.
     """
 
     monitor: ClassVar[str] = "val/error"
@@ -75,6 +79,8 @@ class Task(Recorded, LightningModule, ABC):
         scheduler_interval: Literal["step", "epoch"] = "step",
         localisation_lr_scale: float | None = None,
         frozen_epochs: int = 0,
+        theta_clip: float | None = None,
+        penalties: list[Penalty] | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -82,12 +88,16 @@ class Task(Recorded, LightningModule, ABC):
             raise ValueError(f"expected localisation_lr_scale of at least 0, got {localisation_lr_scale}")
         if frozen_epochs < 0:
             raise ValueError(f"expected frozen_epochs of at least 0, got {frozen_epochs}")
+        if theta_clip is not None and not theta_clip > 0:
+            raise ValueError(f"expected theta_clip above 0, got {theta_clip}")
         self.save_hyperparameters({"_class_path": class_path(type(self)), "_instantiator": INSTANTIATOR, **init_args(self)})
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scheduler_interval = scheduler_interval
         self.localisation_lr_scale = self.usual_lr_scale if localisation_lr_scale is None else localisation_lr_scale
         self.frozen_epochs = frozen_epochs
+        self.theta_clip = theta_clip
+        self.penalties = torch.nn.ModuleList(penalties or ())
         self.compile_network = compile
         self._watch = LossWatch()
 
@@ -135,17 +145,20 @@ class Task(Recorded, LightningModule, ABC):
         return output
 
     def setup(self, stage: str) -> None:
+        for net in self._localisations():
+            net.theta_clip = self.theta_clip
         if self.compile_network:
             self.network.compile()  # in place: the keys of state_dict stay
 
-    def penalty(self, output: Output) -> Tensor | float:
+    def penalty(self, output: Output, images: Tensor) -> Tensor | float:
         """What is added to the training loss for what the warps are like; at least 0."""
-        return 0.0
+        penalties: list[Tensor] = [penalty(output, images, self) for penalty in self.penalties]
+        return sum(penalties)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         images, target = batch[:2]
         output = self(images)
-        loss = self.loss(output, target) + self.penalty(output)
+        loss = self.loss(output, target) + self.penalty(output, images)
         self._watch.update(loss, self.global_step)
         interval: int = getattr(self.trainer, "log_every_n_steps", 0)
         if interval and (self.global_step + 1) % interval == 0:  # each self.log costs 0.35 ms, written or not
@@ -202,8 +215,11 @@ class Task(Recorded, LightningModule, ABC):
     def _lr_scale(self, group: dict[str, Any]) -> float:
         return self.localisation_lr_scale if group["name"] == "localisation" else 1.0
 
+    def _localisations(self) -> Iterator[Localisation]:
+        return (module for module in self.modules() if isinstance(module, Localisation))
+
     def _localisation_parameters(self) -> set[torch.nn.Parameter]:
-        return {p for m in self.modules() if isinstance(m, Localisation) for p in m.parameters()}
+        return {parameter for net in self._localisations() for parameter in net.parameters()}
 
     def _make_optimizer(self) -> Optimizer:
         slow = self._localisation_parameters()

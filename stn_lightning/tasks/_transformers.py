@@ -11,6 +11,7 @@ from stn_lightning.localisations import Localisation
 from stn_lightning.networks import TransformerFactory
 from stn_lightning.samplers import Bilinear, Sampler
 from stn_lightning.spatial_transformer import SpatialTransformer
+from stn_lightning.tasks._windows import tiling
 from stn_lightning.transforms import Transform
 
 LocalisationFactory = Callable[[tuple[int, ...], Tensor], Localisation]
@@ -20,7 +21,7 @@ def transformer_factory(
     transform: Transform,
     localisation: LocalisationFactory,
     sampler: Sampler | None = None,
-    initial: Sequence[float] | None = None,
+    initial: float | Sequence[float] | None = None,
     output_size: tuple[int, int] | None = None,
     align_corners: bool = False,
 ) -> TransformerFactory:
@@ -30,12 +31,14 @@ def transformer_factory(
         transform: its transform.
         localisation: makes the localisation net of (shape, initial).
         sampler: its sampler; None for ``Bilinear``.
-        initial: theta at the start; None for ``transform.initial()``.
+        initial: theta at the start, or one number, the scale of the central window that is seen at the start; None for
+            ``transform.initial()``.
         output_size: (H', W') of the output; None for that of the feature map.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
 
     Raises:
-        ValueError: for an ``initial`` of another length than the transform's theta.
+        ValueError: for an ``initial`` of another length than the transform's theta, or a scale not above 0 or that the
+            transform has not.
     """
     start = _start(transform, initial)
     sampler = sampler if sampler is not None else Bilinear()
@@ -46,9 +49,13 @@ def transformer_factory(
     return make
 
 
-def _start(transform: Transform, initial: Sequence[float] | None) -> Tensor:
+def _start(transform: Transform, initial: float | Sequence[float] | None) -> Tensor:
     if initial is None:
         return transform.initial()[None].float()
+    if isinstance(initial, float | int):
+        if not initial > 0:
+            raise ValueError(f"expected initial, a scale, above 0; got {initial}")
+        return tiling(transform, 1, initial)
     if len(initial) != transform.num_params:
         raise ValueError(
             f"expected initial with {transform.num_params} numbers, as {type(transform).__name__} has; got {initial}"

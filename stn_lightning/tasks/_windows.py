@@ -1,4 +1,4 @@
-"""Windows: where parallel transformers start, where they should stay, and what they cover."""
+"""Windows: where transformers start, and what they cover."""
 
 from __future__ import annotations
 
@@ -63,29 +63,6 @@ def _window(transform: Transform, scale: float, x: float, y: float) -> Tensor:
         )
     found: Tensor = theta
     return found
-
-
-def outside(grid: Tensor) -> Tensor:
-    """How far a window leaves the image: mean distance (B,) of its points to [-1, 1], in each coordinate.
-
-    Args:
-        grid: (B, H, W, 2) normalised source points.
-    """
-    distance: Tensor = (grid.abs() - 1).relu().mean((1, 2, 3))
-    return distance
-
-
-def overlap(first: Tensor, second: Tensor) -> Tensor:
-    """Share (B,) by which two windows coincide: 1 at the same centre, 0 from a window's side apart.
-
-    Args:
-        first: (B, H, W, 2) normalised source points.
-        second: (B, H, W, 2).
-    """
-    distance = torch.linalg.vector_norm(first.mean((1, 2)) - second.mean((1, 2)), dim=1)
-    side = torch.linalg.vector_norm((first.amax((1, 2)) - first.amin((1, 2))), dim=1) / sqrt(2)
-    share: Tensor = (1 - distance / side.detach().clamp(min=1e-6)).relu()
-    return share
 
 
 def covers(grid: Tensor, points: Tensor) -> Tensor:

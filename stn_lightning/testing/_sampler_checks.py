@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from stn_lightning.geometry import regular_points
 from stn_lightning.plugins import Registry
-from stn_lightning.samplers import registry
+from stn_lightning.samplers import frame_mean, registry
 from stn_lightning.testing._compare import same
 from stn_lightning.testing._component_checks import DEVICES, ComponentChecks
 from stn_lightning.testing._programs import Program, check_compiled, check_exported, check_onnx
@@ -87,12 +87,14 @@ class SamplerChecks(ComponentChecks):
             same(output, image.narrow(axis, 1, n - 1), 1e-6, f"{what}: a shift by one pixel to the right reads the next pixel")
 
     def test_far_outside_is_padding(self, part: Any) -> None:
-        """Zeros, or the border's pixel."""
+        """Zeros, the background, or the border's pixel."""
         image = self.image(part)
         grid = torch.full((2, *OUTPUT[part.ndim], part.ndim), 9.0, dtype=torch.float64)
         output = part(image, grid)
         corner = image.flatten(2)[..., -1:].view(2, 3, *[1] * part.ndim).expand_as(output)
-        if part.padding_mode == "zeros":
+        if part.background:
+            same(output, frame_mean(image).expand_as(output), 1e-6, "with padding_mode='background' the mean frame goes on")
+        elif part.padding_mode == "zeros":
             same(output, torch.zeros_like(output), 0, "with padding_mode='zeros' there is nothing far outside")
         elif part.padding_mode == "border":
             same(output, corner, 1e-6, "with padding_mode='border' the corner's pixel goes on far outside")

@@ -8,8 +8,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, TensorDataset
 
 from stn_lightning.localisations import FullyConnected
+from stn_lightning.penalties import outside, overlap
 from stn_lightning.tasks import PartCoverage, PartsClassification
-from stn_lightning.tasks._windows import box_iou, covers, outside, overlap, tiling
+from stn_lightning.tasks._windows import box_iou, covers, tiling
 from stn_lightning.transforms import Affine, Attention, Projective, Similarity, ThinPlateSpline, Translation
 from stn_lightning.transforms import registry as transforms
 
@@ -149,8 +150,9 @@ def test_overlap_falls_from_one_to_nothing_a_side_apart():
 def slopes(**options):
     """d penalty / d x of each window; they stand at x = 0.9 and 0.8."""
     task = make(initial=[[0.9, 0.0], [0.8, 0.0]], **options)
-    output = task(torch.rand(2, *SHAPE))
-    return [g[:, 0] for g in torch.autograd.grad(task.penalty(output), [warp.theta for warp in output.warps.values()])]
+    images = torch.rand(2, *SHAPE)
+    output = task(images)
+    return [g[:, 0] for g in torch.autograd.grad(task.penalty(output, images), [warp.theta for warp in output.warps.values()])]
 
 
 def test_penalties_push_windows_back_and_apart():
@@ -164,7 +166,8 @@ def test_penalties_push_windows_back_and_apart():
 
 def test_penalties_are_off_at_zero():
     task = make(outside_penalty=0.0, initial=[[0.9, 0.0], [0.8, 0.0]])
-    assert task.penalty(task(torch.rand(2, *SHAPE))) == 0
+    images = torch.rand(2, *SHAPE)
+    assert task.penalty(task(images), images) == 0
 
 
 def test_points_are_covered_as_polygons_say():
