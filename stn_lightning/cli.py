@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
 from stn_lightning import __version__, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
+from stn_lightning._commands import COMMANDS
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
 from stn_lightning.backbones import initial_weights_left_out
@@ -29,6 +30,8 @@ from stn_lightning.callbacks import (
     HardSamples,
     PredictionPictures,
     PredictionTable,
+    RunSummary,
+    TransformerHealth,
     WarpPictures,
     WarpStatistics,
     is_rank_zero,
@@ -38,9 +41,8 @@ from stn_lightning.tasks import NonFiniteLossError, Task
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
 DEFAULT_EPOCHS = 20
-DESCRIPTION = (
-    "Spatial Transformer Networks. Further commands: `stn plugins` lists the plugins, `stn check-plugin NAME` tests one."
-)
+FURTHER = "; ".join(f"`stn {name}` {command.summary}" for name, command in COMMANDS.items())
+DESCRIPTION = f"Spatial Transformer Networks. Further commands: {FURTHER}."
 OPEN_IMPORTS = f"""\
 {OPTION} PKG, anywhere and repeatable, or {VARIABLE}=PKG,PKG: configs and checkpoints may name
 classes of PKG, beside those of stn_lightning, its plugins, torch.nn, torch.optim and lightning"""
@@ -203,8 +205,11 @@ class CLI(LightningCLI):
         """What a run has unless the config has its own of the kind, or switches the kind off."""
         given = _as_list(config.callbacks)
         usual: list[tuple[type, Callable[[], Callback]]] = []
-        if self.subcommand == "fit" and loggers:
-            usual += [(kind, kind) for kind in (LearningRateMonitor, WarpPictures, WarpStatistics, HardSamples)]
+        if self.subcommand == "fit":
+            logged = (LearningRateMonitor, WarpPictures, WarpStatistics, HardSamples) if loggers else ()
+            usual += [(kind, kind) for kind in (*logged, TransformerHealth)]
+        if self.subcommand in ("fit", "test") and loggers:
+            usual.append((RunSummary, RunSummary))
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
             monitor = None if config.limit_val_batches == 0 else self.model.monitor
             own = bool(loggers) or config.fast_dev_run  # else no logger has a folder for this run alone

@@ -1,9 +1,11 @@
 """Lightning callbacks that show what spatial transformers do."""
 
 from stn_lightning.callbacks._best_and_last import BestAndLast, is_rank_zero
+from stn_lightning.callbacks._health import TransformerHealth
 from stn_lightning.callbacks._pictures import WarpPictures, panel, product_panel, warp_pictures
 from stn_lightning.callbacks._prediction_pictures import PredictionPictures
 from stn_lightning.callbacks._predictions import PredictionTable
+from stn_lightning.callbacks._run_summary import RunSummary
 from stn_lightning.callbacks._samples import HardSamples
 from stn_lightning.callbacks._statistics import WarpStatistics, in_words
 from stn_lightning.callbacks._text import captions
@@ -13,6 +15,8 @@ __all__ = [
     "HardSamples",
     "PredictionPictures",
     "PredictionTable",
+    "RunSummary",
+    "TransformerHealth",
     "WarpPictures",
     "WarpStatistics",
     "captions",

@@ -67,13 +67,16 @@ def framed(images: Tensor, side: int, colour: Colour, width: int) -> Tensor:
     return frame
 
 
-def outlined(cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float = 2, inside: bool = False) -> Tensor:
+def outlined(
+    cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float = 2, inside: bool = False, lines: int = 0
+) -> Tensor:
     """Cells (B, 3, side, side) with the outlines of grids (B, H', W', 2), normalised points of the cells.
 
-    A line runs along the outline, or all of its width ``inside`` it: then those of neighbours stand side by side.
+    A line runs along the outline, or all of its width ``inside`` it: then those of neighbours stand side by side. So many
+    thinner ``lines`` each way, evenly spaced in the grid, show how it bends.
     """
     pairs = zip(cells, grids.cpu(), strict=True)
-    return torch.stack([_with_outline(cell, grid, colour, width, inside) for cell, grid in pairs])
+    return torch.stack([_with_outline(cell, grid, colour, width, inside, lines) for cell, grid in pairs])
 
 
 def to_the_edges(grid: Tensor) -> Tensor:
@@ -87,22 +90,32 @@ def to_the_edges(grid: Tensor) -> Tensor:
     return grid
 
 
-def _with_outline(cell: Tensor, grid: Tensor, colour: Colour, width: float, inside: bool) -> Tensor:
+def _with_outline(cell: Tensor, grid: Tensor, colour: Colour, width: float, inside: bool, lines: int) -> Tensor:
     grid = to_the_edges(grid)
     border = torch.cat([grid[0], grid[1:, -1], grid[-1, :-1].flip(0), grid[1:-1, 0].flip(0), grid[:1, 0]])
-    finite = border[border.isfinite().all(1)]
     picture = as_image(cell)
     mask = Image.new("L", (cell.shape[2] * SMOOTHNESS, cell.shape[1] * SMOOTHNESS))
-    points = normalised_to_pixel(finite.clamp(-10, 10), (mask.height, mask.width))
-    if len(points):
-        line = [(x, y) for x, y in points.tolist()]
-        ImageDraw.Draw(mask).line(line, fill=255, width=round((1 + inside) * width * SMOOTHNESS), joint="curve")
+    outline = _in_pixels(border, mask)
+    if outline:
+        draw = ImageDraw.Draw(mask)
+        draw.line(outline, fill=255, width=round((1 + inside) * width * SMOOTHNESS), joint="curve")
+        for axis in (0, 1):
+            for place in torch.linspace(0, grid.shape[axis] - 1, lines + 2)[1:-1].tolist():
+                below = min(int(place), grid.shape[axis] - 2)
+                line = torch.lerp(grid.select(axis, below), grid.select(axis, below + 1), place - below)
+                draw.line(_in_pixels(line, mask), fill=255, width=round(width * SMOOTHNESS / 2), joint="curve")
         if inside:
             within = Image.new("L", mask.size)
-            ImageDraw.Draw(within).polygon(line, fill=255, outline=0)  # that of Pillow is a pixel too large
+            ImageDraw.Draw(within).polygon(outline, fill=255, outline=0)  # that of Pillow is a pixel too large
             mask = ImageChops.darker(mask, within)
     picture.paste(colour, mask=mask.reduce(SMOOTHNESS))
     return as_tensor(picture)
+
+
+def _in_pixels(points: Tensor, mask: Image.Image) -> list[tuple[float, float]]:
+    """Normalised points (N, 2) as those of a mask, less what is not finite."""
+    finite = points[points.isfinite().all(1)].clamp(-10, 10)
+    return [(x, y) for x, y in normalised_to_pixel(finite, (mask.height, mask.width)).tolist()]
 
 
 def stacked(parts: Iterable[Tensor]) -> Tensor:

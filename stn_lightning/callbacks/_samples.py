@@ -13,7 +13,7 @@ from stn_lightning.callbacks._drawing import cells, row, stacked
 from stn_lightning.callbacks._pictures import warp_pictures
 from stn_lightning.callbacks._text import captions
 from stn_lightning.callbacks._validation import PictureCallback, Seen
-from stn_lightning.networks import INPUT
+from stn_lightning.networks import INPUT, Output
 from stn_lightning.spatial_transformer import Warped
 from stn_lightning.tasks import Task
 
@@ -59,7 +59,7 @@ class HardSamples(PictureCallback):
 
     def see(self, trainer: Trainer, pl_module: LightningModule, batch: Seen) -> None:
         verdict = _task(pl_module).judge(batch.output, batch.targets)
-        losses, warps = verdict.loss.detach().float(), batch.output.warps.items()
+        losses = verdict.loss.detach().float()
 
         def samples(chosen: Tensor) -> list[_Sample]:
             return [
@@ -68,7 +68,7 @@ class HardSamples(PictureCallback):
                     batch.images[i].cpu().clone(),  # a view would keep the whole batch
                     verdict.target[i],
                     verdict.predicted[i],
-                    {name: Warped(*(part[i : i + 1].cpu().clone() for part in w)) for name, w in warps},
+                    warps_of(batch.output, i),
                 )
                 for i in chosen.tolist()
             ]
@@ -93,11 +93,19 @@ class HardSamples(PictureCallback):
         if max(map(len, texts)) * LETTER > self.side:
             lines = [[s.target for s in samples], [f">{s.predicted}" for s in samples]]
         heading = stacked(captions(line, self.side) for line in lines)
-        warps = {
-            name: Warped(*map(torch.cat, zip(*(s.warps[name] for s in samples), strict=True))) for name in samples[0].warps
-        }
-        pictures = warp_pictures(images, warps, self.side) or {INPUT: row(cells(images, self.side))}
+        pictures = warp_pictures(images, joined([s.warps for s in samples]), self.side)
+        pictures = pictures or {INPUT: row(cells(images, self.side))}
         return {name: stacked([heading, picture]) for name, picture in pictures.items()}
+
+
+def warps_of(output: Output, i: int) -> dict[str, Warped]:
+    """What became of the i-th image of a batch, as a batch of one on the CPU that keeps nothing of the others."""
+    return {name: Warped(*(part[i : i + 1].detach().cpu().clone() for part in w)) for name, w in output.warps.items()}
+
+
+def joined(warps: Sequence[dict[str, Warped]]) -> dict[str, Warped]:
+    """Warps of batches as those of one batch."""
+    return {name: Warped(*map(torch.cat, zip(*(each[name] for each in warps), strict=True))) for name in warps[0]}
 
 
 def _task(module: LightningModule) -> Task:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -39,13 +39,18 @@ def path_views(images: Tensor, outlines: Mapping[str, Tensor], side: int) -> Vie
     """
     thin = max(1.0, side / THIN)
     *steps, last = outlines
-    colours = {name: STEPS[i % len(STEPS)] for i, name in enumerate(steps)}
+    colours = step_colours(steps)
     plain = drawn = cells(images, side)
     for name, colour in colours.items():
         drawn = outlined(drawn, outlines[name], colour, thin)
     drawn = outlined(drawn, outlines[last], ORANGE, 2 * thin)
     colours[f"{last} = {PRODUCT}" if steps else last] = ORANGE
     return Views([plain, drawn, cells(seen(images, outlines[last]), side)], colours)
+
+
+def step_colours(steps: Sequence[str]) -> dict[str, Colour]:
+    """The colour of each transformer in a row but the last, which is orange. They repeat after four."""
+    return {name: STEPS[i % len(STEPS)] for i, name in enumerate(steps)}
 
 
 def part_views(images: Tensor, parts: Mapping[str, Warped], side: int) -> Views:
