@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from stn_lightning._commands import COMMANDS
+from stn_lightning._commands import run as run_command
+
 
 def main(args: list[str] | None = None) -> None:
     """Runs ``stn`` with command-line arguments; those of the process where None."""
@@ -13,10 +16,8 @@ def main(args: list[str] | None = None) -> None:
 
         sys.stdout.write(f"stn {__version__}\n")
         return
-    if given and given[0] in ("plugins", "check-plugin"):
-        from stn_lightning._plugin_commands import run as run_plugin_command
-
-        sys.exit(run_plugin_command(given[0], given[1:]))
+    if given and given[0] in COMMANDS:
+        sys.exit(run_command(given[0], given[1:]))
     from stn_lightning.cli import run
 
     run(args)

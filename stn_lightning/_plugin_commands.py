@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -133,20 +132,6 @@ def check_plugin(args: Sequence[str]) -> int:
             _say(f"{MARKS[outcome.status]:>6}  {outcome.check}{_reasons(outcome.messages)}")
         _say(f"\n{registry.kind} {given.name}: {failed or 'none'} of {len(outcomes)} checks failed")
     return int(failed > 0)
-
-
-COMMANDS = {"plugins": plugins, "check-plugin": check_plugin}
-
-
-def run(command: str, args: Sequence[str]) -> int:
-    """Runs one of the commands; a reader of the output that stops early, such as ``head``, is no error."""
-    try:
-        code = COMMANDS[command](args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes into it again
-        code = 0
-    return code
 
 
 def _registry(parser: argparse.ArgumentParser, name: str, kind: str | None) -> Registry:
