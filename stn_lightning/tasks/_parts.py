@@ -59,6 +59,9 @@ class PartsClassification(Classifier):
         outside_penalty: weight of the mean distance by which windows leave the image: without it, one that left may get no
             more gradient and never return.
         overlap_penalty: weight of the mean share by which two windows coincide, so that they look at different parts.
+        localisation_loss: weight of the loss of an auxiliary classifier on the localisation net's feature map. Above 0 the map
+            learns from that loss alone, and what points the windows reads it: the gradient of theta, which is mostly noise
+            while descriptions say little, does not reach the map.
         **kwargs: those of ``Classifier`` and ``Task``; the usual ``localisation_lr_scale`` is 0.1. (The paper's is 0.0001, for
             networks that know ImageNet and a learning rate of 0.1.)
 
@@ -86,10 +89,16 @@ class PartsClassification(Classifier):
         dropout: float = 0.7,
         outside_penalty: float = 1.0,
         overlap_penalty: float = 0.0,
+        localisation_loss: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
-        least = {"num_parts": num_parts, "outside_penalty": outside_penalty, "overlap_penalty": overlap_penalty}
+        least = {
+            "num_parts": num_parts,
+            "outside_penalty": outside_penalty,
+            "overlap_penalty": overlap_penalty,
+            "localisation_loss": localisation_loss,
+        }
         for name, value in least.items():
             if not value >= 0:
                 raise ValueError(f"expected {name} of at least 0, got {value}")
@@ -111,7 +120,9 @@ class PartsClassification(Classifier):
                 cut = sampler if sampler is not None else Bilinear()
                 return ParallelSpatialTransformers(net, used, cut, (size, size), align_corners)
 
-        self.network = PartsNet(shape, num_classes, transformers, backbone, weights, shared, dropout)
+        auxiliary = localisation_loss > 0
+        self.network = PartsNet(shape, num_classes, transformers, backbone, weights, shared, dropout, auxiliary)
+        self.localisation_loss = localisation_loss
         self.standardise = Standardise(shape[0])
         self.num_parts, self.outside_penalty, self.overlap_penalty = num_parts, outside_penalty, overlap_penalty
         top = min(TOP, num_classes)
@@ -130,6 +141,12 @@ class PartsClassification(Classifier):
         """Logits (B, num_classes) and warps of images (B, 3, H, W) in [0, 1]."""
         output: Output = self.network(self.standardise(images.to(self.dtype)))
         return output
+
+    def loss(self, output: Output, target: Tensor) -> Tensor:
+        loss = super().loss(output, target)
+        if output.auxiliary is None:
+            return loss
+        return loss + self.localisation_loss * super().loss(Output(output.auxiliary, {}), target)
 
     def penalty(self, output: Output) -> Tensor | float:
         grids = [warp.grid for warp in output.warps.values()]
