@@ -42,9 +42,8 @@ class Backbone(Localisation):
         super().__init__(input_shape, initial)
         if min(filters, units) < 1:
             raise ValueError(f"expected filters and units above 0; got {filters=}, {units=}")
-        mapped, (features, height, width) = downsampled_map(self.input_shape, backbone, weights, downsample)
+        self.feature_map, (features, height, width) = downsampled_map(self.input_shape, backbone, weights, downsample)
         self.trunk = nn.Sequential(
-            *mapped,
             nn.Conv2d(features, filters, 1),
             nn.ReLU(),
             nn.Flatten(),

@@ -49,12 +49,12 @@ class Bounded(Localisation):
         if given.shape not in ((), (self.num_params,)) or not bool((given > 0).all()):
             raise ValueError(f"expected reach above 0, one number or {self.num_params}; got {reach}")
         net = (localisation if localisation is not None else Convolutional)(self.input_shape, initial)
-        self.trunk, self.head = net.trunk, net.head
+        self.feature_map, self.trunk, self.head = net.feature_map, net.trunk, net.head
         self.register_buffer("initial", initial.clone(), persistent=False)
         self.register_buffer("reach", given.expand(self.num_params).clone(), persistent=False)
 
-    def forward(self, input: Tensor) -> Tensor:
-        theta = super().forward(input)
+    def point(self, seen: Tensor) -> Tensor:
+        theta = super().point(seen)
         return self.initial + self.reach * torch.tanh((theta - self.initial) / self.reach)
 
     def saturation(self, theta: Tensor) -> Tensor:

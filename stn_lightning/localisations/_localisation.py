@@ -42,7 +42,9 @@ class Localisation(Component, ABC):
     """Predicts theta from a feature map.
 
     A subclass sets two modules in its constructor: ``trunk``, from (B, *input_shape) to (B, F), and ``head``, usually a
-    ``Regression`` of F features. Its first two constructor arguments are those below; its options follow.
+    ``Regression`` of F features. One that begins with an image classifier's feature map may set that as ``feature_map``,
+    from (B, *input_shape) to (B, C', h, w): its trunk begins there. The first two constructor arguments are those below; the
+    options of a subclass follow.
 
     Args:
         input_shape: (C, H, W) of the feature map.
@@ -58,6 +60,7 @@ class Localisation(Component, ABC):
 
     ndim: ClassVar[int] = 2
     theta_clip: float | None = None
+    feature_map: nn.Module | None
     trunk: nn.Module
     head: nn.Module
 
@@ -70,6 +73,7 @@ class Localisation(Component, ABC):
             raise ValueError(f"{type(self).__name__}: expected initial thetas (K, P), got shape {tuple(initial.shape)}")
         self.input_shape = shape
         self.num_heads, self.num_params = initial.shape
+        self.feature_map = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Thetas of feature maps.
@@ -83,8 +87,21 @@ class Localisation(Component, ABC):
         Raises:
             ValueError: if the input has another shape.
         """
+        return self.point(self.see(input))
+
+    def see(self, input: Tensor) -> Tensor:
+        """What the trunk sees of (B, *input_shape): the feature map (B, C', h, w) where there is one, else the input.
+
+        Raises:
+            ValueError: if the input has another shape.
+        """
         if tuple(input.shape[1:]) != self.input_shape:
             expected = ", ".join(map(str, self.input_shape))
             raise ValueError(f"{type(self).__name__}: expected input of shape (B, {expected}), got {tuple(input.shape)}")
-        theta: Tensor = self.head(self.trunk(input))
+        seen: Tensor = input if self.feature_map is None else self.feature_map(input)
+        return seen
+
+    def point(self, seen: Tensor) -> Tensor:
+        """Thetas (B, K, P) of what the trunk sees."""
+        theta: Tensor = self.head(self.trunk(seen))
         return theta if self.theta_clip is None else with_clipped_gradient(theta, self.theta_clip)

@@ -12,6 +12,7 @@ from stn_lightning.geometry import regular_points, without_autocast
 from stn_lightning.localisations._backbone import downsampled_map
 from stn_lightning.localisations._localisation import Localisation, Regression
 
+SPREAD = 0.5  # of the prior
 SHIFTING = {
     2: (0, 1),
     3: (1, 2),
@@ -22,15 +23,16 @@ SHIFTING = {
 
 
 class SoftArgmax(Localisation):
-    """A classifier up to its last feature map, one map of attention for each head, and the point that it attends to.
+    """A classifier up to its last feature map, one map of attention for each head, and the place that it attends to.
 
     The soft arg-max, also spatial softmax, of Levine et al. 2016 (Journal of Machine Learning Research 17, section 5.2): the
     mean place under a softmax over places. The same weights look at every place: what attracts a window is learnt, not how a
     place becomes a number, and from far fewer images than a fully connected layer needs.
 
-    The point shifts the window: it is added to the parameters of theta that shift, the last two of ``translation``,
-    ``attention`` and ``similarity``, the third and sixth of ``affine`` and ``projective``; a linear layer, which is learnt,
-    begins so. At the start all places weigh the same, and theta is the initial one.
+    At the start attention depends on the place alone: it is a normal distribution around the initial window's centre, of
+    standard deviation 0.5, a quarter of the image's side. Where attention goes from there, the window goes: the shift of its
+    mean place is added to the parameters of theta that shift, the last two of ``translation``, ``attention`` and
+    ``similarity``, the third and sixth of ``affine`` and ``projective``. A linear layer, which is learnt, begins so.
 
     Args:
         input_shape: (3, H, W) of the images.
@@ -61,31 +63,41 @@ class SoftArgmax(Localisation):
             raise ValueError(
                 f"expected thetas of {', '.join(map(str, SHIFTING))} parameters, of which two shift; got {params}"
             )
-        mapped, (features, *size) = downsampled_map(self.input_shape, backbone, weights, downsample)
+        self.feature_map, (features, *size) = downsampled_map(self.input_shape, backbone, weights, downsample)
         attention = nn.Conv2d(features, heads, 1, bias=False)
         nn.init.zeros_(attention.weight)
-        self.trunk = nn.Sequential(*mapped, attention, _MeanPlace(size, sharpness))
+        shifting = list(SHIFTING[params])
+        self.trunk = nn.Sequential(attention, _MeanPlace(size, sharpness, initial[:, shifting].float()))
         self.head = Regression(2 * heads, initial)
         with torch.no_grad():
             weight = self.head.weight.view(heads, params, heads, 2)
             for head in range(heads):
-                for axis, parameter in enumerate(SHIFTING[params]):
+                for axis, parameter in enumerate(shifting):
                     weight[head, parameter, head, axis] = 1
 
 
 class _MeanPlace(nn.Module):
-    """Mean normalised place (B, K * 2) under the softmax of each of K maps (B, K, h, w), times their sharpness."""
+    """How far the mean place under the softmax of each of K maps has gone from that of the prior alone.
+
+    Maps (B, K, h, w) are added to a prior, which is learnt and begins around each of ``centres`` (K, 2), and multiplied by
+    ``sharpness``; shifts are (B, K * 2), normalised.
+    """
 
     points: Tensor
+    start: Tensor
 
-    def __init__(self, size: Sequence[int], sharpness: float) -> None:
+    def __init__(self, size: Sequence[int], sharpness: float, centres: Tensor) -> None:
         super().__init__()
         self.sharpness = sharpness
-        self.register_buffer("points", regular_points(size).float(), persistent=False)
+        points = regular_points(size).float()
+        distances = (points - centres[:, None]).square().sum(2)
+        self.prior = nn.Parameter(distances / (-2 * SPREAD**2 * sharpness))
+        self.register_buffer("points", points, persistent=False)
+        self.register_buffer("start", (sharpness * self.prior.detach()).softmax(1), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        logits = self.sharpness * maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
-        attention = logits.softmax(2)
+        maps = maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
+        moved = (self.sharpness * (maps + self.prior)).softmax(2) - self.start
         with without_autocast(maps.device.type):
-            places: Tensor = attention @ self.points.to(attention.dtype)
-        return places.flatten(1)
+            shifts: Tensor = moved @ self.points.to(moved.dtype)
+        return shifts.flatten(1)

@@ -58,6 +58,9 @@ class PartsClassification(Classifier):
         dropout: probability of dropout before the classifier, in [0, 1).
         outside_penalty: weight of the penalty ``Outside``: without it, a window that left the image may never return.
         overlap_penalty: weight of the penalty ``Overlap``, so that windows look at different parts.
+        localisation_loss: weight of the loss of an auxiliary classifier on the localisation net's feature map. Above 0 the map
+            learns from that loss alone, and what points the windows reads it: the gradient of theta, which is mostly noise
+            while descriptions say little, does not reach the map.
         **kwargs: those of ``Classifier`` and ``Task``; the usual ``localisation_lr_scale`` is 0.1. (The paper's is 0.0001, for
             networks that know ImageNet and a learning rate of 0.1.)
 
@@ -85,10 +88,16 @@ class PartsClassification(Classifier):
         dropout: float = 0.7,
         outside_penalty: float = 1.0,
         overlap_penalty: float = 0.0,
+        localisation_loss: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
-        least = {"num_parts": num_parts, "outside_penalty": outside_penalty, "overlap_penalty": overlap_penalty}
+        least = {
+            "num_parts": num_parts,
+            "outside_penalty": outside_penalty,
+            "overlap_penalty": overlap_penalty,
+            "localisation_loss": localisation_loss,
+        }
         for name, value in least.items():
             if not value >= 0:
                 raise ValueError(f"expected {name} of at least 0, got {value}")
@@ -110,7 +119,9 @@ class PartsClassification(Classifier):
                 cut = sampler if sampler is not None else Bilinear()
                 return ParallelSpatialTransformers(net, used, cut, (size, size), align_corners)
 
-        self.network = PartsNet(shape, num_classes, transformers, backbone, weights, shared, dropout)
+        auxiliary = localisation_loss > 0
+        self.network = PartsNet(shape, num_classes, transformers, backbone, weights, shared, dropout, auxiliary)
+        self.localisation_loss = localisation_loss
         self.standardise = Standardise(shape[0])
         self.num_parts = num_parts
         asked = [(Outside, outside_penalty), (Overlap, overlap_penalty)]
@@ -131,6 +142,12 @@ class PartsClassification(Classifier):
         """Logits (B, num_classes) and warps of images (B, 3, H, W) in [0, 1]."""
         output: Output = self.network(self.standardise(images.to(self.dtype)))
         return output
+
+    def loss(self, output: Output, target: Tensor) -> Tensor:
+        loss = super().loss(output, target)
+        if output.auxiliary is None:
+            return loss
+        return loss + self.localisation_loss * super().loss(Output(output.auxiliary, {}), target)
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> dict[str, Output]:
         return self._evaluate_parts(super().validation_step(batch, batch_idx), batch, self.val_top)

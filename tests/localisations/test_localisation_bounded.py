@@ -72,3 +72,12 @@ def test_any_net_can_be_bounded():
 def test_reach_that_is_none_is_refused(reach):
     with pytest.raises(ValueError, match="expected reach above 0, one number or 6; got"):
         Bounded(SHAPE, INITIAL, NET, reach)
+
+
+def test_net_with_a_feature_map_is_bounded_behind_it():
+    net = Bounded((3, 32, 32), torch.zeros(1, 2), SoftArgmax, reach=0.1)
+    torch.nn.init.normal_(net.trunk[0].weight, std=100)
+    images = torch.rand(2, 3, 32, 32)
+    theta = net(images)
+    assert 0 < theta.abs().max() < 0.1
+    assert torch.equal(net.point(net.see(images)), theta)

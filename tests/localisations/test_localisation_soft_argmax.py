@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from scipy.stats import multivariate_normal
 
 from stn_lightning.geometry import pixel_to_normalised
 from stn_lightning.localisations import SoftArgmax
@@ -16,28 +17,40 @@ SHARPNESS = 1.5
 def make(initial):
     torch.manual_seed(0)
     part = SoftArgmax(SHAPE, initial, sharpness=SHARPNESS).eval()
-    *_, attention, _ = part.trunk
+    attention, _ = part.trunk
     torch.nn.init.normal_(attention.weight, std=0.5)
     return part, attention
 
 
+CENTRES = torch.tensor([[0.0, 0.0], [-0.5, 0.25], [1.0, -1.0]])
+
+
+def places(size, logits):
+    """Mean places (..., 2) under the softmax of logits (..., h, w), by scipy."""
+    height, width = size
+    weights = softmax(logits, axis=(-2, -1))
+    x, y = (np.arange(width) + 0.5) / width * 2 - 1, (np.arange(height) + 0.5) / height * 2 - 1
+    return np.stack([(weights.sum(-2) * x).sum(-1), (weights.sum(-1) * y).sum(-1)], axis=-1)
+
+
 @pytest.mark.parametrize("heads", [1, 3])
-def test_place_is_the_mean_under_the_softmax(heads):
-    """The oracles are scipy's softmax and a mean over the centres of the map's pixels."""
-    part, attention = make(torch.zeros(heads, 2))
+def test_theta_goes_with_the_mean_place_of_attention(heads):
+    """The oracles are scipy's normal density around the first window, its softmax, and a mean over the centres of pixels."""
+    part, attention = make(CENTRES[:heads])
     seen = []
     attention.register_forward_hook(lambda module, args, output: seen.append(output.detach().numpy()))
     theta = part(torch.randn(5, *SHAPE))
     (maps,) = seen
-    height, width = maps.shape[2:]
-    weights = softmax(SHARPNESS * maps.astype(np.float64), axis=(2, 3))
-    x, y = (np.arange(width) + 0.5) / width * 2 - 1, (np.arange(height) + 0.5) / height * 2 - 1
-    expected = np.stack([(weights.sum(2) * x).sum(2), (weights.sum(3) * y).sum(2)], axis=2)
-    assert np.abs(expected).max() > 0.05
-    np.testing.assert_allclose(theta.detach().numpy(), expected, rtol=0, atol=1e-6)
+    size = maps.shape[2:]
+    y, x = np.meshgrid(*[(np.arange(n) + 0.5) / n * 2 - 1 for n in size], indexing="ij")
+    prior = np.stack([multivariate_normal(centre, 0.25).logpdf(np.stack([x, y], 2)) for centre in CENTRES[:heads].numpy()])
+    shift = places(size, SHARPNESS * maps.astype(np.float64) + prior) - places(size, prior)
+    assert np.abs(shift).max() > 0.05
+    np.testing.assert_allclose(theta.detach().numpy(), CENTRES[:heads].numpy() + shift, rtol=0, atol=1e-6)
 
 
-def test_head_that_sees_one_pixel_points_at_its_centre():
+def test_attention_to_one_pixel_alone_points_there():
+    """From the centre, where the prior begins."""
     part, _ = make(torch.zeros(1, 2))
     *_, place = part.trunk
     maps = torch.zeros(1, 1, 4, 3)
@@ -55,8 +68,8 @@ def test_point_shifts_the_window_and_changes_nothing_else(transform):
     grid, start = (transform.grid(theta, (8, 8)) for theta in (part(images)[:, 0], initial.expand(4, -1)))
     shift = grid - start
     torch.testing.assert_close(shift, shift[:, :1, :1].expand_as(shift), rtol=0, atol=1e-6)
-    torch.testing.assert_close(shift[:, 0, 0], part.trunk(images), rtol=0, atol=1e-6)
-    assert part.trunk(images).abs().max() > 0.05
+    torch.testing.assert_close(shift[:, 0, 0], part.trunk(part.see(images)), rtol=0, atol=1e-6)
+    assert part.trunk(part.see(images)).abs().max() > 0.05
 
 
 def test_what_is_out_of_range_is_refused():

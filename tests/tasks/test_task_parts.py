@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, TensorDataset
 
-from stn_lightning.localisations import FullyConnected
+from stn_lightning.localisations import FullyConnected, SoftArgmax
 from stn_lightning.penalties import outside, overlap
 from stn_lightning.tasks import PartCoverage, PartsClassification
 from stn_lightning.tasks._windows import box_iou, covers, tiling
@@ -102,9 +102,9 @@ def test_description_of_each_part_is_its_own_unless_shared(shared):
 
 def test_default_localisation_net_sees_the_image_at_the_size_of_a_part():
     task = PartsClassification((3, 64, 64), 6, window=0.5)
-    trunk = task.network.transformers.localisations[0].trunk
+    localisation = task.network.transformers.localisations[0]
     seen = []
-    trunk[1].register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape)))
+    localisation.feature_map[1].register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape)))
     task(torch.rand(2, 3, 64, 64))
     assert seen == [(2, 3, 32, 32)]
 
@@ -233,6 +233,49 @@ def test_metrics_of_an_evaluation(data, trainer, parts):
     assert logged["val/error_top5"] == pytest.approx(1 - float((top == data.targets[:, None]).any(1).float().mean()), abs=1e-6)
     assert logged["val/error"] == pytest.approx(float((output.prediction.argmax(1) != data.targets).float().mean()), abs=1e-6)
     assert ("val/covered_head" in logged) == (parts > 0)
+
+
+def mapped(**options):
+    return make(localisation=partial(SoftArgmax, downsample=1), **{"localisation_loss": 0.5, **options})
+
+
+def gradients(of, module):
+    found = torch.autograd.grad(of, list(module.parameters()), retain_graph=True, allow_unused=True)
+    return sum(0.0 if g is None else float(g.abs().sum()) for g in found)
+
+
+def test_auxiliary_loss_alone_trains_the_map_that_windows_are_pointed_by(data):
+    task = mapped(initial=[[-0.4, 0.1], [0.4, 0.1]]).train()
+    (net,) = task.network.transformers.localisations
+    output = task(data.images)
+    loss = torch.nn.functional.cross_entropy(output.prediction, data.targets)
+    auxiliary = torch.nn.functional.cross_entropy(output.auxiliary, data.targets)
+    assert gradients(loss, net.feature_map) == 0 < gradients(loss, net.trunk)
+    assert gradients(auxiliary, net.trunk) == 0 < gradients(auxiliary, net.feature_map)
+    torch.testing.assert_close(task.loss(output, data.targets), loss + 0.5 * auxiliary)
+
+
+def test_evaluation_has_no_auxiliary_classifier(data):
+    assert mapped().eval()(data.images).auxiliary is None
+    assert mapped(localisation_loss=0.0).train()(data.images).auxiliary is None
+    assert mapped(num_parts=0).train()(data.images).auxiliary is None
+
+
+def test_task_with_an_auxiliary_classifier_trains_and_is_built_again(data, trainer, built_again):
+    task = mapped()
+    before = task.network.auxiliary.weight.detach().clone()
+    trainer(max_epochs=1).fit(task, data)
+    assert not torch.equal(before, task.network.auxiliary.weight)
+    again = built_again(task, data)
+    with torch.no_grad():
+        assert torch.equal(task.eval()(data.images)[0], again(data.images)[0])
+
+
+def test_auxiliary_classifier_needs_a_map():
+    with pytest.raises(ValueError, match=r"feature map, such as backbone or soft_argmax, .* got FullyConnected"):
+        make(localisation_loss=1.0)
+    with pytest.raises(ValueError, match="localisation_loss of at least 0, got -1"):
+        make(localisation_loss=-1)
 
 
 def test_data_without_parts_trains_too(data, trainer):
