@@ -163,4 +163,4 @@ def test_localisation_net_starts_at_its_thetas_and_sees_less():
     initial = torch.tensor([[-0.5, 0.0], [0.5, 0.0]])
     net = registry["backbone"]((3, 64, 64), initial, filters=8, units=4, downsample=2)
     assert torch.equal(net(torch.rand(2, 3, 64, 64)), initial.expand(2, -1, -1))
-    assert net.trunk[1](torch.rand(1, 3, 32, 32)).shape == (1, 128, 2, 2)
+    assert net.feature_map[1](torch.rand(1, 3, 32, 32)).shape == (1, 128, 2, 2)

@@ -5,13 +5,14 @@ from stn_lightning.networks._cnn import CNN
 from stn_lightning.networks._fcn import FCN
 from stn_lightning.networks._house_number_net import HouseNumberNet
 from stn_lightning.networks._network import Network
-from stn_lightning.networks._parts_net import ParallelFactory, PartsNet
+from stn_lightning.networks._parts_net import AuxiliaryOutput, ParallelFactory, PartsNet
 from stn_lightning.networks._staged import INPUT, Output, Staged, TransformerFactory
 
 __all__ = [
     "CNN",
     "FCN",
     "INPUT",
+    "AuxiliaryOutput",
     "HouseNumberNet",
     "Network",
     "Output",

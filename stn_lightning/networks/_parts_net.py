@@ -15,6 +15,16 @@ from stn_lightning.spatial_transformer import ParallelSpatialTransformers, Warpe
 ParallelFactory = Callable[[tuple[int, ...]], ParallelSpatialTransformers]
 
 
+class AuxiliaryOutput(Output):
+    """An output in training.
+
+    Attributes:
+        auxiliary: logits (B, num_classes) of the auxiliary classifier.
+    """
+
+    auxiliary: Tensor
+
+
 class PartsNet(nn.Module):
     """Parallel spatial transformers on the image, a description of each part, and one classifier of them all.
 
@@ -70,6 +80,8 @@ class PartsNet(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """Logits (B, num_classes), and the warps ``input.1``, ``input.2``, ..., each of which sees the image.
 
+        In training with an auxiliary classifier it is an ``AuxiliaryOutput``.
+
         Args:
             images: (B, *input_shape).
 
@@ -84,7 +96,12 @@ class PartsNet(nn.Module):
         nets = list(self.descriptions) * (len(parts) if len(self.descriptions) == 1 else 1)
         described = [net(part).mean((2, 3)) for net, part in zip(nets, parts, strict=True)]
         logits = self.classifier(self.dropout(torch.cat(described, dim=1)))
-        return Output(logits, {f"{INPUT}.{i}": warp for i, warp in enumerate(warps, 1)}, auxiliary)
+        named = {f"{INPUT}.{i}": warp for i, warp in enumerate(warps, 1)}
+        if auxiliary is None:
+            return Output(logits, named)
+        output = AuxiliaryOutput(logits, named)
+        output.auxiliary = auxiliary
+        return output
 
     def _warps(self, images: Tensor) -> tuple[tuple[Warped, ...], Tensor | None]:
         """What the transformers cut out, and the auxiliary logits in training."""

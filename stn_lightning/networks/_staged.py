@@ -22,12 +22,10 @@ class Output(NamedTuple):
     Attributes:
         prediction: logits: (B, num_classes), or (B, positions, num_classes) of a sequence.
         warps: what each spatial transformer did, by its name: the stage that it follows, or ``input``; from the input inwards.
-        auxiliary: logits (B, num_classes) of an auxiliary classifier, in training; None where there is none.
     """
 
     prediction: Tensor
     warps: dict[str, Warped]
-    auxiliary: Tensor | None = None
 
 
 class Staged(nn.Module):

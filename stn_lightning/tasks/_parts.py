@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from stn_lightning.backbones import SMALL
 from stn_lightning.localisations import Backbone
-from stn_lightning.networks import Output, PartsNet
+from stn_lightning.networks import AuxiliaryOutput, Output, PartsNet
 from stn_lightning.penalties import Outside, Overlap
 from stn_lightning.samplers import Bilinear, Sampler
 from stn_lightning.spatial_transformer import ParallelSpatialTransformers
@@ -145,7 +145,7 @@ class PartsClassification(Classifier):
 
     def loss(self, output: Output, target: Tensor) -> Tensor:
         loss = super().loss(output, target)
-        if output.auxiliary is None:
+        if not isinstance(output, AuxiliaryOutput):
             return loss
         return loss + self.localisation_loss * super().loss(Output(output.auxiliary, {}), target)
 

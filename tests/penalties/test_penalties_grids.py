@@ -108,7 +108,6 @@ def test_network_without_transformers_costs_nothing(penalty):
         (lambda: Equivariance(scale=0.9), "scale of at least 1 .*got scale=0.9"),
         (lambda: Equivariance(degrees=-1.0), "degrees of at least 0, got -1"),
     ],
-    ids=str,
 )
 def test_arguments_out_of_range(build, text):
     with pytest.raises(ValueError, match=text):

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, TensorDataset
 
 from stn_lightning.localisations import FullyConnected, SoftArgmax
+from stn_lightning.networks import Output
 from stn_lightning.penalties import outside, overlap
 from stn_lightning.tasks import PartCoverage, PartsClassification
 from stn_lightning.tasks._windows import box_iou, covers, tiling
@@ -256,9 +257,15 @@ def test_auxiliary_loss_alone_trains_the_map_that_windows_are_pointed_by(data):
 
 
 def test_evaluation_has_no_auxiliary_classifier(data):
-    assert mapped().eval()(data.images).auxiliary is None
-    assert mapped(localisation_loss=0.0).train()(data.images).auxiliary is None
-    assert mapped(num_parts=0).train()(data.images).auxiliary is None
+    for task in (mapped().eval(), mapped(localisation_loss=0.0).train(), mapped(num_parts=0).train()):
+        assert type(task(data.images)) is Output
+
+
+def test_compiled_network_has_its_auxiliary_classifier(data):
+    torch._dynamo.reset()
+    task = mapped(dropout=0.0).train()
+    network = torch.compile(task.network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(network(data.images).auxiliary, task.network(data.images).auxiliary)
 
 
 def test_task_with_an_auxiliary_classifier_trains_and_is_built_again(data, trainer, built_again):
