@@ -34,6 +34,7 @@ class Case(NamedTuple):
 
 
 HIGH = "--model.localisation_lr_scale=10"  # theta leaps in the first steps
+LEAP = "--model.optimizer.lr=0.01"  # of the whole network: theta leaps with some seeds
 OUTSIDE = "--model.transform=translation --model.transform.scale=0.6 --model.initial=[1.7,0]"
 DARK = "--data.distortion=_dark_on_white.DarkOnWhite --model.optimizer.lr=0.001"
 TINY = "--data.distortion=stn_lightning.distortions.RandomScale --data.distortion.low=0.25 --data.distortion.high=0.35"
@@ -41,7 +42,7 @@ CASES = {
     "localisation_lr_scale": Case(HIGH, "--model.localisation_lr_scale=1"),
     "frozen_epochs": Case(HIGH, "--model.frozen_epochs=3"),
     "bounded": Case(HIGH, "--model.localisation=bounded --model.localisation.localisation=fc"),
-    "theta_clip": Case(HIGH, "--model.theta_clip=1"),
+    "theta_clip": Case(LEAP, "--model.theta_clip=1"),
     "Area": Case(HIGH, "--model.penalties+=Area --model.penalties.weight=10"),
     "Identity": Case(HIGH, "--model.penalties+=Identity"),
     "Outside": Case(HIGH, "--model.penalties+=Outside"),
