@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from stn_lightning.callbacks._drawing import GAP, as_image, in_bytes, row, shown, stacked
-from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, parallel, paths
+from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, parallel, paths, seen
 from stn_lightning.callbacks._predictions import FILE, rows
 from stn_lightning.callbacks._run_files import of_process, run_folder, whole_file
 from stn_lightning.callbacks._text import captions, legend
@@ -28,13 +28,13 @@ class PredictionPictures(Callback):
     """Draws the first images of ``predict``: a PNG an image in ``pictures`` in the folder of the run.
 
     It shows the image; the image with the outline after each spatial transformer, that of their product thicker; the image as
-    the product samples it, which is what the deepest layer looks at; and what is predicted. A network without transformers
-    leaves none.
+    the product samples it, which is what the deepest layer looks at; and what is predicted. The image as the product samples
+    it, the rectified crop, is also a file of its own, ``crops/NAME.png`` beside ``pictures/NAME.png``, at the size of the
+    deepest transformer's output. A network without transformers leaves none.
 
     Of parallel transformers it shows the image; the image with the window of each in a colour of its own; and what is in each
-    window, in a frame of that colour. The K-th window's is also a file of its own, ``crops/NAME_K.png`` beside
-    ``pictures/NAME.png``: without frame, in the colours of the image (bilinear, black outside), at the size at which the
-    network describes it.
+    window, in a frame of that colour. The K-th window's crop is ``crops/NAME_K.png``, at the size at which the network
+    describes it. Crops are without frame and in the colours of the image (bilinear, black outside).
 
     The name is that of the image's file where the predictions have it as ``file``, else the number of the image. What a file
     system may refuse becomes ``_``, and a name that is taken gets a number. Under several processes each writes those of its
@@ -84,14 +84,19 @@ class PredictionPictures(Callback):
         images = images.float().cpu()
         warps = half_pixel(images, output.warps, has_align_corners(pl_module))
         parts = next(iter(parallel(images, warps).values()), {})
-        views = part_views(images, parts, self.side) if parts else path_views(images, paths(images, warps), self.side)
+        outlines = {} if parts else paths(images, warps)
+        views = part_views(images, parts, self.side) if parts else path_views(images, outlines, self.side)
+        crops = {f"_{number}": part.output for number, part in parts.items()}
+        if outlines:
+            *_, product = outlines.values()
+            crops[""] = seen(images, product)
         for i, (_, index, predicted) in enumerate(zip(images, indices, rows(outputs), strict=False)):
             file = predicted.pop(FILE, None)
             words = ", ".join(f"{key} {_in_words(value)}" for key, value in predicted.items())
             name = self._free_name(file or str(index), index)
             _save(self._pictures / f"{name}.png", titled(views, i, f"{words} ({file or f'image {index}'})"))
-            for number, part in parts.items():
-                _save(self._crops / f"{name}_{number}.png", in_bytes(shown(part.output[i : i + 1]))[0])
+            for ending, crop in crops.items():
+                _save(self._crops / f"{name}{ending}.png", in_bytes(shown(crop[i : i + 1]))[0])
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._names and trainer.global_rank == 0:

@@ -175,12 +175,26 @@ def test_only_the_first_images_are_cut(grey):
     assert names(run / "crops") == [f"{i}_{k}.png" for i in range(3) for k in (1, 2)]
 
 
-def test_transformers_in_a_row_leave_no_crops(reader, window, numbers, trainer, loader, tmp_path):
+def test_transformers_in_a_row_leave_what_their_product_samples(reader, window, numbers, trainer, loader, tmp_path):
+    """The oracle is OpenCV's warpAffine by both matrices."""
+    import cv2
+
+    images = numbers(2)[0]
     task = reader(input=window(scale=0.8), conv1=window(30, 0.9))
-    trainer(PredictionPictures()).predict(task, loader([numbers(2)[0]]))
+    trainer(PredictionPictures()).predict(task, loader([images]))
     run = Path(tmp_path / "version_0")
-    assert names(run / "pictures") == ["0.png", "1.png"]
-    assert not (run / "crops").exists()
+    assert names(run / "pictures") == names(run / "crops") == ["0.png", "1.png"]
+    angle, half = np.deg2rad(30), np.array(images.shape[3:1:-1]) / 2
+    turn = 0.8 * 0.9 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    for i, image in enumerate(images):
+        crop = read(run / "crops" / f"{i}.png").astype(float)
+        size = np.array(crop.shape[1::-1])
+        linear = turn * half[:, None] / (size / 2)
+        matrix = np.concatenate([linear, (half - 0.5 - linear @ (size / 2 - 0.5))[:, None]], 1)
+        pixels = np.ascontiguousarray(255 * image.permute(1, 2, 0).numpy())
+        expected = cv2.warpAffine(pixels, matrix, size.tolist(), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        assert expected.std() > 10
+        assert np.abs(crop - expected.reshape(crop.shape)).max() <= 1
 
 
 def test_without_parts_there_are_neither(stn, newest_run, tmp_path, photographs):
