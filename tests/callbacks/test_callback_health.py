@@ -73,6 +73,10 @@ def dead_units(network):
     network.transformers["input"].localisation.trunk[1].bias.fill_(-100.0)
 
 
+def short_sighted(network):
+    network.transformers["input"].localisation.head.weight.normal_(std=1e-5).requires_grad_(False)
+
+
 def test_healthy_training_raises_no_alarm():
     assert named(lr=3e-3, machine={"max_epochs": 4}) == {}
 
@@ -114,6 +118,17 @@ def test_folding_spline_is_named():
 
 def test_identity_is_named_after_a_while():
     assert named(localisation_lr_scale=1e-3, machine={"max_epochs": 26}) == {"identity": 203}
+
+
+def test_window_that_is_a_strip_is_named():
+    found = named(initial=[1.0, 0.0, 0.0, 0.0, 0.02, 0.0], machine={"max_epochs": 1})
+    assert found["flattened"] == 0
+
+
+def test_transformer_that_does_the_same_to_every_image_is_named():
+    """Its bias learns; the weights that could look at the image are small, and do not."""
+    found = named(Prepared(short_sighted), lr=3e-3, machine={"max_epochs": 26})
+    assert found == {"uniform": 203}
 
 
 def test_bounded_thetas_at_the_end_of_their_range_are_named():
