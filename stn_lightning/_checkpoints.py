@@ -43,7 +43,7 @@ def read_hyper_parameters(file: Path) -> dict[str, Any]:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
         hyper_parameters: dict[str, Any] = dict(checkpoint.get("hyper_parameters", {}))
     except Exception as e:  # torch names a damaged file in many ways
-        cause = str(e).strip().split("\n")[0]
+        cause = str(e).strip().split("\n")[0].split(". ")[0]  # torch goes on to advise loading it unsafely
         raise ValueError(f"{file} is damaged or not a checkpoint: {type(e).__name__}: {cause}") from e
     hyper_parameters.pop("_instantiator", None)
     path = hyper_parameters.pop("_class_path", None)
