@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from stn_lightning.health import determinants, jacobians
 from stn_lightning.penalties._penalty import GridPenalty
 
 
@@ -50,8 +51,5 @@ def cell_areas(grid: Tensor, align_corners: bool = False) -> Tensor:
     height, width = grid.shape[1:3]
     if min(height, width) < 2:
         raise ValueError(f"expected grids of at least 2x2 points to have an area, got {height}x{width}")
-    down = (grid[:, 1:, 1:] - grid[:, :-1, :-1]).unbind(-1)
-    up = (grid[:, :-1, 1:] - grid[:, 1:, :-1]).unbind(-1)
     lost = int(align_corners)
-    area: Tensor = (up[0] * down[1] - up[1] * down[0]) * ((height - lost) * (width - lost) / 8)
-    return area
+    return determinants(jacobians(grid, (2 / (width - lost), 2 / (height - lost))))

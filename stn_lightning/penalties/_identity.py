@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from stn_lightning.penalties._penalty import GridPenalty
+from stn_lightning.transforms import Affine
 
 
 class Identity(GridPenalty):
@@ -21,6 +21,9 @@ class Identity(GridPenalty):
         self.align_corners = align_corners
 
     def of_grid(self, grid: Tensor) -> Tensor:
-        identity = F.affine_grid(grid.new_tensor([[[1, 0, 0], [0, 1, 0]]]), [1, 1, *grid.shape[1:3]], self.align_corners)
+        identity = _AFFINE.grid(_AFFINE.identity()[None].to(grid), grid.shape[1:3], self.align_corners)
         squared: Tensor = (grid - identity).square().sum(-1).mean((1, 2))
         return squared
+
+
+_AFFINE = Affine()
