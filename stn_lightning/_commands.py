@@ -29,6 +29,12 @@ COMMANDS = {
     "check-plugin": Command("stn_lightning._plugin_commands:check_plugin", "tests a plugin"),
 }
 USER_ERRORS = (ValueError, OSError, ImportError)
+TRACEBACK = "STN_TRACEBACK"  # environment variable: raise errors as they are
+
+
+def in_one_line(message: str) -> str:
+    """An error as a user reads it."""
+    return f"{' '.join(message.split())} ({TRACEBACK}=1 shows where)"
 
 
 def run(name: str, args: Sequence[str]) -> int:
@@ -50,8 +56,8 @@ def run(name: str, args: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes into it again
         return 0
     except USER_ERRORS as e:
-        if os.environ.get("STN_TRACEBACK"):
+        if os.environ.get(TRACEBACK):
             raise
-        sys.stderr.write(f"stn {name}: error: {' '.join(str(e).split())} (STN_TRACEBACK=1 shows where)\n")
+        sys.stderr.write(f"stn {name}: error: {in_one_line(str(e))}\n")
         return 1
     return code

@@ -19,9 +19,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
-from stn_lightning import __version__, localisations, samplers, transforms
+from stn_lightning import __version__, _commands, localisations, samplers, transforms
 from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
-from stn_lightning._commands import COMMANDS
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
 from stn_lightning.backbones import initial_weights_left_out
@@ -41,12 +40,12 @@ from stn_lightning.tasks import NonFiniteLossError, Task
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
 DEFAULT_EPOCHS = 20
-FURTHER = "; ".join(f"`stn {name}` {command.summary}" for name, command in COMMANDS.items())
+FURTHER = "; ".join(f"`stn {name}` {command.summary}" for name, command in _commands.COMMANDS.items())
 DESCRIPTION = f"Spatial Transformer Networks. Further commands: {FURTHER}."
 OPEN_IMPORTS = f"""\
 {OPTION} PKG, anywhere and repeatable, or {VARIABLE}=PKG,PKG: configs and checkpoints may name
 classes of PKG, beside those of stn_lightning, its plugins, torch.nn, torch.optim and lightning"""
-USER_ERRORS = (ValueError, OSError, ImportError, MisconfigurationException, NonFiniteLossError)
+USER_ERRORS = (*_commands.USER_ERRORS, MisconfigurationException, NonFiniteLossError)
 
 
 class Parser(LightningArgumentParser):
@@ -292,11 +291,11 @@ def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _end(error: Exception, message: str | None = None) -> NoReturn:
-    if os.environ.get("STN_TRACEBACK"):
+    if os.environ.get(_commands.TRACEBACK):
         raise error
     text = message or str(error)
     text = cause(text, REGISTRIES) if "Union subtypes" in text else text  # a constructor's error, inside jsonargparse's
-    sys.exit(f"stn: error: {' '.join(text.split())} (STN_TRACEBACK=1 shows where)")
+    sys.exit(f"stn: error: {_commands.in_one_line(text)}")
 
 
 def _quiet() -> None:
