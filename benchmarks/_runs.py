@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from time import perf_counter
@@ -68,6 +69,24 @@ def complete(
 def rows(file: Path) -> list[dict[str, Any]]:
     """The finished runs."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def asked(description: str | None, models: Mapping[str, str], file: str) -> tuple[Namespace, list[str]]:
+    """What a benchmark of models and seeds is asked, its ``jobs`` included, and the further options of `stn fit`."""
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(models), choices=list(models))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--file", type=Path, default=Path(file))
+    arguments, options = parser.parse_known_args()
+    arguments.jobs = [{"model": model, "seed": seed} for seed in arguments.seeds for model in arguments.models]
+    return arguments, options
+
+
+def by_model(found: Sequence[Mapping[str, Any]], models: Iterable[str]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """The models of which there are rows, and their rows by seed."""
+    for model in models:
+        if runs := sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"]):
+            yield model, runs
 
 
 def in_words(errors: Sequence[float]) -> str:

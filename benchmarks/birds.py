@@ -10,14 +10,13 @@ same size at places by chance inside the image.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-from _runs import complete, in_words, train_and_test
+from _runs import asked, by_model, complete, in_words, train_and_test
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -57,11 +56,7 @@ def coverage(metrics: dict[str, float], data: Birds, windows: int) -> dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--file", type=Path, default=Path("runs/birds.jsonl"))
-    arguments, options = parser.parse_known_args()
+    arguments, options = asked(__doc__, MODELS, "runs/birds.jsonl")
 
     def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
         experiment = ["-c", str(CONFIGS / "experiment" / f"birds{MODELS[job['model']]}.yaml")]
@@ -71,14 +66,11 @@ def main() -> None:
         covered = coverage(metrics, cli.datamodule, windows) if windows else {}
         return {**result._asdict(), "flops": flops(cli.model, cli.datamodule.input_shape), **covered}
 
-    jobs = [{"model": model, "seed": seed} for seed in arguments.seeds for model in arguments.models]
-    found = complete(arguments.file, jobs, run)
+    found = complete(arguments.file, arguments.jobs, run)
     print("\n| network | MFLOPs | errors, % | mean | standard error | head | body |\n|-|-|-|-|-|-|-|")
-    for model in MODELS:
-        runs = sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"])
-        if runs:
-            covered = " | ".join(shares(runs, group) if group in runs[0] else "" for group in ("head", "body"))
-            print(f"| {model} | {runs[0]['flops']:.0f} | {in_words([run['error'] for run in runs])} | {covered} |")
+    for model, runs in by_model(found, MODELS):
+        covered = " | ".join(shares(runs, group) if group in runs[0] else "" for group in ("head", "body"))
+        print(f"| {model} | {runs[0]['flops']:.0f} | {in_words([run['error'] for run in runs])} | {covered} |")
 
 
 def shares(runs: Sequence[Mapping[str, Any]], group: str) -> str:

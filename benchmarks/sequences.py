@@ -8,38 +8,30 @@ written when its run is finished; rows that the file holds are not run again.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from _runs import complete, in_words, train
+from _runs import asked, by_model, complete, in_words, train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MODELS = {"CNN": "cnn", "ST-CNN Single": "st_single", "ST-CNN Multi": "st_multi"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--file", type=Path, default=Path("runs/sequences.jsonl"))
-    arguments, options = parser.parse_known_args()
+    arguments, options = asked(__doc__, MODELS, "runs/sequences.jsonl")
 
     def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
         experiment = ["-c", str(CONFIGS / "experiment" / f"numbers128_{MODELS[job['model']]}.yaml")]
         recipe = ["-c", str(CONFIGS / "recipe" / "numbers_short.yaml"), *options]
         return train([*experiment, *recipe], job["seed"])[0]._asdict()
 
-    jobs = [{"model": model, "seed": seed} for seed in arguments.seeds for model in arguments.models]
-    found = complete(arguments.file, jobs, run)
+    found = complete(arguments.file, arguments.jobs, run)
     print("\n| model | parameters | errors, % | mean | standard error | seconds |\n|-|-|-|-|-|-|")
-    for model in MODELS:
-        runs = sorted((row for row in found if row["model"] == model), key=lambda row: row["seed"])
-        if runs:
-            seconds = fmean(run["seconds"] for run in runs)
-            print(f"| {model} | {runs[0]['parameters']:,} | {in_words([run['error'] for run in runs])} | {seconds:.0f} |")
+    for model, runs in by_model(found, MODELS):
+        seconds = fmean(run["seconds"] for run in runs)
+        print(f"| {model} | {runs[0]['parameters']:,} | {in_words([run['error'] for run in runs])} | {seconds:.0f} |")
 
 
 if __name__ == "__main__":

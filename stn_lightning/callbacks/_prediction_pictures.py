@@ -12,10 +12,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from stn_lightning._files import whole_file
 from stn_lightning.callbacks._drawing import GAP, as_image, in_bytes, row, shown, stacked
 from stn_lightning.callbacks._in_a_row import half_pixel, has_align_corners, parallel, paths, seen
 from stn_lightning.callbacks._predictions import FILE, rows
-from stn_lightning.callbacks._run_files import of_process, run_folder, whole_file
+from stn_lightning.callbacks._run_files import of_process, run_folder
 from stn_lightning.callbacks._text import captions, legend
 from stn_lightning.callbacks._views import Views, part_views, path_views
 from stn_lightning.networks import Output

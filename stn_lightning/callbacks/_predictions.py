@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from stn_lightning.callbacks._run_files import of_process, run_folder, whole_file
+from stn_lightning._files import whole_file
+from stn_lightning.callbacks._run_files import of_process, run_folder
 
 FILE = "file"
 

@@ -1,12 +1,10 @@
-"""Files in the folder of a run, whole or not there."""
+"""The folder of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from lightning.pytorch import Trainer
-
-from stn_lightning._files import whole_file as whole_file
 
 
 def run_folder(trainer: Trainer) -> Path:

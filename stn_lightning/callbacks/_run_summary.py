@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from stn_lightning.callbacks._run_files import run_folder, whole_file
+from stn_lightning._files import whole_file
+from stn_lightning.callbacks._run_files import run_folder
 from stn_lightning.networks import count_parameters
 from stn_lightning.reporting import SUMMARY
 
