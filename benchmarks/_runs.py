@@ -59,7 +59,7 @@ def complete(
     file.parent.mkdir(parents=True, exist_ok=True)
     for job in jobs:
         if not any(job.items() <= row.items() for row in rows(file)):
-            print(f"training {', '.join(f'{key} {value}' for key, value in job.items())} ...", flush=True)
+            print(f"{', '.join(f'{key} {value}' for key, value in job.items())} ...", flush=True)
             row = {**job, **run(job)}
             with file.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
@@ -102,7 +102,7 @@ def train_all(models: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> tupl
     last: CLI | None = None
     for seed in seeds:
         for name, options in models.items():
-            print(f"training {name}, seed {seed} ...", flush=True)
+            print(f"{name}, seed {seed} ...", flush=True)
             result, last = train(options, seed)
             results[name].append(result)
     if last is None:

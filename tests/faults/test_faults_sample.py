@@ -1,0 +1,20 @@
+"""A short sample of each fault that `make faults` injects."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
+sys.path.insert(0, BENCHMARKS)
+from faults import all_faults  # noqa: E402
+
+sys.path.remove(BENCHMARKS)
+SAMPLES = [
+    pytest.param(fault, number, id=f"{fault.name}-{number}") for fault in all_faults() for number in range(fault.sample)
+]
+
+
+@pytest.mark.parametrize(("fault", "number"), SAMPLES)
+def test_nothing_goes_wrong(fault, number, tmp_path):
+    assert fault.trial(number, tmp_path) == ""
