@@ -1,14 +1,34 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
+PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 
-.PHONY: quickstart test lint docs screenshots clean
+.PHONY: quickstart test minimum offline faults lock locked lint docs screenshots clean
 
 quickstart: .venv/quickstart ## train ST-CNN and CNN on embedded digits, print a table, write quickstart.png
 	$(BIN)/python benchmarks/quickstart.py
 
 test: .venv/test ## run the tests, those of plugins/ included
 	$(BIN)/python -m pytest -n 2
+
+minimum: .venv-minimum/tests ## the tests with exactly the lowest release of each direct dependency
+	.venv-minimum/bin/python -m pytest -n 2
+
+offline: .venv/test ## the tests without a network; any attempt to reach one is an error
+	.ci/offline $(BIN)/python -m pytest -n 2
+
+faults: .venv/test ## kills, full disks, damaged and hostile files: the table of docs/reliability.md
+	$(BIN)/python benchmarks/faults.py --write docs/reliability.md
+
+lock: .venv/dev ## .ci/lock.txt: the newest releases of all that is needed, with the hashes of their files; needs uv
+	{ $(BIN)/python .ci/floors.py $(PROJECTS) | sed "s/==/>=/"; echo hatchling; echo editables; } \
+		| uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --upgrade --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate --quiet --output-file .ci/lock.txt
+
+locked: | .venv/bin/python ## .venv with exactly the files of .ci/lock.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r .ci/lock.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . $(foreach plugin,$(PLUGINS),-e "$(plugin)")
+	touch .venv/quickstart .venv/test .venv/dev .venv/docs
 
 lint: .venv/dev ## ruff and mypy
 	$(BIN)/ruff check .
@@ -25,10 +45,18 @@ screenshots: .venv/test ## what a browser shows of TensorBoard, into docs/; need
 	$(PYTHON) -m venv .venv
 
 # torch and torchvision in one step from one index: a pair that does not match breaks `import lightning`
-.venv/%: pyproject.toml $(PLUGINS:=/pyproject.toml) | .venv/bin/python
+.venv/%: $(PROJECTS) | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision -e ".[$*]" \
 		$(if $(filter quickstart docs,$*),,$(foreach plugin,$(PLUGINS),-e "$(plugin)[test]"))
 	touch $@
 
+.venv-minimum/tests: $(PROJECTS) .ci/floors.py
+	$(PYTHON) -m venv --clear .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check packaging
+	.venv-minimum/bin/python .ci/floors.py $(PROJECTS) > .venv-minimum/floors.txt
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-minimum/floors.txt \
+		-e ".[test]" $(foreach plugin,$(PLUGINS),-e "$(plugin)[test]")
+	touch $@
+
 clean:
-	rm -rf .venv runs quickstart.png
+	rm -rf .venv .venv-minimum runs quickstart.png

@@ -71,9 +71,9 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def asked(description: str | None, models: Mapping[str, str], file: str) -> tuple[Namespace, list[str]]:
+def asked(description: str | None, models: Mapping[str, str], file: str, *more: ArgumentParser) -> tuple[Namespace, list[str]]:
     """What a benchmark of models and seeds is asked, its ``jobs`` included, and the further options of `stn fit`."""
-    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter, parents=more)
     parser.add_argument("--models", nargs="+", default=list(models), choices=list(models))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--file", type=Path, default=Path(file))

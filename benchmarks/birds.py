@@ -1,15 +1,17 @@
 """Drawn birds x {backbone at 64 px, at 128 px, 2xST-CNN, 4xST-CNN} x seeds: error, FLOPs, and what the windows cover.
 
-python benchmarks/birds.py [--models ...] [--seeds 0 1 2] [--file runs/birds.jsonl] [further options of `stn fit`]
+python benchmarks/birds.py [--recipe birds_tiny|birds_short] [--models ...] [--seeds 0 1 2] [--file runs/birds.jsonl]
+    [further options of `stn fit`]
 
-configs/experiment/birds*.yaml with configs/recipe/birds_short.yaml: the same steps and images for all. A row is written when
-its run is finished; rows that the file holds are not run again. FLOPs are those of the forward pass of one image. Head and
-body are means over their parts of the share of test images in which a window covers the part; in brackets, by windows of the
-same size at places by chance inside the image.
+configs/experiment/birds*.yaml with a recipe of configs/recipe: the same backbone, steps and images for all. A row is written
+when its run is finished; rows that the file holds are not run again. FLOPs are those of the forward pass of one image. Head
+and body are means over their parts of the share of test images in which a window covers the part; in brackets, by windows of
+the same size at places by chance inside the image.
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -56,21 +58,25 @@ def coverage(metrics: dict[str, float], data: Birds, windows: int) -> dict[str, 
 
 
 def main() -> None:
-    arguments, options = asked(__doc__, MODELS, "runs/birds.jsonl")
+    recipe = ArgumentParser(add_help=False)
+    recipe.add_argument("--recipe", default="birds_tiny", choices=["birds_tiny", "birds_short"])
+    arguments, options = asked(__doc__, MODELS, "runs/birds.jsonl", recipe)
 
     def run(job: Mapping[str, Any]) -> Mapping[str, Any]:
         experiment = ["-c", str(CONFIGS / "experiment" / f"birds{MODELS[job['model']]}.yaml")]
-        recipe = ["-c", str(CONFIGS / "recipe" / "birds_short.yaml"), *options]
-        result, cli, metrics = train_and_test([*experiment, *recipe], job["seed"])
+        steps = ["-c", str(CONFIGS / "recipe" / f"{job['recipe']}.yaml")]
+        result, cli, metrics = train_and_test([*experiment, *steps, *options], job["seed"])
         windows = cli.model.num_parts
         covered = coverage(metrics, cli.datamodule, windows) if windows else {}
         return {**result._asdict(), "flops": flops(cli.model, cli.datamodule.input_shape), **covered}
 
-    found = complete(arguments.file, arguments.jobs, run)
-    print("\n| network | MFLOPs | errors, % | mean | standard error | head | body |\n|-|-|-|-|-|-|-|")
+    jobs = [{"recipe": arguments.recipe, **job} for job in arguments.jobs]
+    found = [row for row in complete(arguments.file, jobs, run) if row["recipe"] == arguments.recipe]
+    print("\n| network | parameters | MFLOPs | errors, % | mean | standard error | head | body |\n|-|-|-|-|-|-|-|-|")
     for model, runs in by_model(found, MODELS):
         covered = " | ".join(shares(runs, group) if group in runs[0] else "" for group in ("head", "body"))
-        print(f"| {model} | {runs[0]['flops']:.0f} | {in_words([run['error'] for run in runs])} | {covered} |")
+        size = f"{runs[0]['parameters']:,} | {runs[0]['flops']:.1f}"
+        print(f"| {model} | {size} | {in_words([run['error'] for run in runs])} | {covered} |")
 
 
 def shares(runs: Sequence[Mapping[str, Any]], group: str) -> str:

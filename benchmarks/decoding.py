@@ -13,6 +13,7 @@ import argparse
 import os
 import tempfile
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -50,14 +51,14 @@ def main() -> None:
         for size, side in SIZES.items():
             sets = {n: birds(arguments.root or folder, size, arguments.images, n) for n in arguments.workers}
             rates = dict.fromkeys(sets, 0.0)
-            loaders = {}
+            loaders: dict[int, Any] = {}
             for n, data in sets.items():
                 data.prepare_data()
                 data.setup()
                 loaders[n] = data.train_dataloader()
             for epoch in range(arguments.epochs + 1):
                 for n, loader in loaders.items():
-                    loader.order.set_epoch(epoch)
+                    loader.set_epoch(epoch)
                     start = perf_counter()
                     count = sum(len(batch.image) for batch in loader)
                     if epoch:

@@ -1,4 +1,4 @@
-"""Which checkpoint a command means, and whether it is of the model that the command asks for."""
+"""Whether a checkpoint is of the model and the data that a command asks for."""
 
 from __future__ import annotations
 
@@ -7,47 +7,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stn_lightning.component import plain
 
+OF_A_RUN = ("state_dict", "loops", "optimizer_states", "lr_schedulers")
 OF_THE_DATA = ("input_shape", "num_classes", "max_length")
 
 
-def find_checkpoint(which: str, root: Path) -> Path:
-    """The newest checkpoint of the runs below a folder.
+def check_complete(checkpoint: Mapping[str, Any], subcommand: str, file: Path) -> None:
+    """Refuses a file that lacks what a command needs of it: without loops, Lightning would start anew.
 
     Args:
-        which: ``last`` or ``best``.
-        root: the folder of the runs, each ``version_N/checkpoints``.
+        checkpoint: its content.
+        subcommand: ``fit``, which goes on with a run, or another, which takes the weights alone.
+        file: where it is, for the message.
 
     Raises:
-        FileNotFoundError: if there is none: a run never starts anew in silence.
+        ValueError: naming what it lacks.
     """
-    found = sorted(root.glob(f"version_*/checkpoints/{which}.ckpt"), key=lambda file: file.stat().st_mtime)
-    if not found:
-        raise FileNotFoundError(f"no {which} checkpoint in {root}: expected version_*/checkpoints/{which}.ckpt")
-    return found[-1]
-
-
-def read_hyper_parameters(file: Path) -> dict[str, Any]:
-    """The hyper-parameters of a checkpoint, as ``{class_path: ..., init_args: ...}``; empty where it has none.
-
-    Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: if it is not a checkpoint that loads as plain data.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"no checkpoint {file}")
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        hyper_parameters: dict[str, Any] = dict(checkpoint.get("hyper_parameters", {}))
-    except Exception as e:  # torch names a damaged file in many ways
-        cause = str(e).strip().split("\n")[0].split(". ")[0]  # torch goes on to advise loading it unsafely
-        raise ValueError(f"{file} is damaged or not a checkpoint: {type(e).__name__}: {cause}") from e
-    hyper_parameters.pop("_instantiator", None)
-    path = hyper_parameters.pop("_class_path", None)
-    return {"class_path": path, "init_args": hyper_parameters} if path else {}
+    needed = OF_A_RUN if subcommand == "fit" else OF_A_RUN[:1]
+    if missing := [name for name in needed if name not in checkpoint]:
+        raise ValueError(f"{file} holds too little for {subcommand}: it lacks {', '.join(missing)}")
 
 
 def check_same_data(data: Any, kept: Mapping[str, Any], file: Path) -> None:

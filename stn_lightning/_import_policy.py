@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from jsonargparse import Namespace, set_parsing_settings
 
-from stn_lightning import localisations, samplers, transforms
+from stn_lightning import _yaml, localisations, samplers, transforms
 
 OPTION = "--allow-import"
 VARIABLE = "STN_ALLOW_IMPORT"
@@ -64,11 +64,14 @@ class ImportPolicy:
         )
 
     def enforce(self) -> None:
-        """Closes the parsers of this process to all other modules; a later policy replaces this one.
+        """Closes the parsers of this process to all other modules, and bounds the YAML that they read.
+
+        A later policy replaces this one.
 
         Raises:
             ValueError: for a package that jsonargparse never allows: itself.
         """
+        _yaml.bound_parsers()
         told = ImportPolicy._told | {*USUAL, *self.foreign}
         shut = {name for name in told if not self.allows(name)}
         set_parsing_settings(

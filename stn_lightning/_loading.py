@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
 
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
-from stn_lightning._checkpoints import read_hyper_parameters
 from stn_lightning._import_policy import ImportPolicy
+from stn_lightning._yaml import read_yaml
+from stn_lightning.checkpoints import hyper_parameters, read_checkpoint
 from stn_lightning.tasks import Task
 from stn_lightning.tasks._load import load_task
 
@@ -27,12 +27,13 @@ def load_checkpoint(file: Path, opened: Sequence[str] = ()) -> Task:
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is damaged, no checkpoint of a task, or names classes that are not open.
+        ValueError: if it is damaged, no checkpoint of a task, not finite, or names classes that are not open.
     """
-    if not read_hyper_parameters(file):
+    checkpoint = read_checkpoint(file)
+    if not hyper_parameters(checkpoint):
         raise ValueError(f"{file} is no checkpoint of stn: it names no task")
     try:
-        task: Task = load_task(Task, file, "cpu", None, {}, opened)  # type: ignore[type-abstract]
+        task: Task = load_task(Task, checkpoint, None, {}, opened)  # type: ignore[type-abstract]
     except (RuntimeError, TypeError, KeyError) as e:  # of weights or arguments that the task does not have
         raise ValueError(f"{file} does not fit its task: {' '.join(str(e).split())[:300]}") from e
     return task.eval()
@@ -59,8 +60,8 @@ def data_of_run(file: Path, opened: Sequence[str] = ()) -> LightningDataModule |
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
     try:
-        asked = parser.parse_object({"data": yaml.safe_load(config.read_text())["data"]})
-    except (yaml.YAMLError, KeyError, TypeError) as e:
+        asked = parser.parse_object({"data": read_yaml(config)["data"]})
+    except (KeyError, TypeError) as e:
         raise ValueError(f"{config} has no data of a run: {' '.join(str(e).split())[:300]}") from e
     policy.check(asked)
     data: LightningDataModule = parser.instantiate(asked).data

@@ -19,7 +19,7 @@ NO_SUCH_NAME = re.compile(r"Expected a dot import path string: (\S+)")
 
 def installed(registries: Sequence[Registry]) -> str:
     """The names of the installed plugins, a line a kind, from the metadata of their packages."""
-    return "\n".join(f"installed {registry.kind}s: {', '.join(registry) or 'none'}" for registry in registries)
+    return "\n".join(f"installed {registry.kind}s: {registry.names()}" for registry in registries)
 
 
 def cause(message: str, registries: Sequence[Registry], policy: ImportPolicy | None = None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from stn_lightning import localisations, samplers, transforms
-from stn_lightning.plugins import PluginError, Registry
+from stn_lightning.plugins import PluginError, Registry, name_and_version, reason, shown
 
 REGISTRIES = {registry.kind: registry for registry in (transforms.registry, localisations.registry, samplers.registry)}
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
@@ -40,14 +40,15 @@ def listed() -> Iterator[Listed]:
     """Every installed plugin; each is imported, to see whether it can be."""
     for kind, registry in REGISTRIES.items():
         for name, points in registry.points.items():
-            dist = points[0].dist
-            package, version = (dist.name, dist.version) if dist else ("unknown", "")
+            row = (kind, shown(name), *name_and_version(points[0].dist))
             try:
-                doc = inspect.getdoc(registry[name]) or ""
+                yield Listed(*row, shown((inspect.getdoc(registry[name]) or "").partition("\n")[0]), None)
             except PluginError as e:
-                yield Listed(kind, name, package, version, "", str(e))
-            else:
-                yield Listed(kind, name, package, version, doc.partition("\n")[0], None)
+                yield Listed(*row, "", str(e))
+            except Exception as e:  # its class, or its metaclass, makes a docstring of its own
+                yield Listed(*row, "", f"its docstring cannot be read: {reason(e)}")
+        for name, package, version, why in registry.refused:
+            yield Listed(kind, shown(name), package, version, "", why)
 
 
 def plugins(args: Sequence[str]) -> int:

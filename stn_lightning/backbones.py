@@ -1,4 +1,4 @@
-"""Feature maps of image classifiers: those of torchvision by their names, and a small one for laptops."""
+"""Feature maps of image classifiers: those of torchvision by their names, and two small ones for laptops."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 SMALL = "small"
-PLANES = (16, 32, 64, 128)
+PLANES = {SMALL: (16, 32, 64, 128), "tiny": (8, 8, 16, 32)}  # by the name of a backbone of our own
 # where the last feature map is, by torchvision's names of modules; of channels-last ones, behind the permutation
 LAST_MAPS = ("permute", "features", "layer4", "inception5b", "Mixed_7c", "trunk_output", "conv5", "layers")
 DESCRIPTION = "network.descriptions.0."  # the first, in a checkpoint of PartsClassification
@@ -35,7 +36,7 @@ class FeatureMap(nn.Module):
 
     Args:
         name: a classifier of torchvision, such as ``googlenet`` or ``resnet50``; or ``small``, a residual network of four
-            blocks and 0.3 million parameters, which halves its maps by pooling.
+            blocks and 0.3 million parameters, which halves its maps by pooling; or ``tiny``, the same with 0.02 million.
         weights: name of torchvision's weights, such as ``DEFAULT`` or ``IMAGENET1K_V1``, fetched where they are missing; or a
             file: a ``state_dict`` of the classifier, or a checkpoint of ``PartsClassification`` of the same backbone,
             whose first description is taken; None for random ones.
@@ -52,10 +53,10 @@ class FeatureMap(nn.Module):
         super().__init__()
         self.name = name
         weights = None if _left_out.get() else weights
-        published = () if name == SMALL else _published(name)
+        published = () if name in PLANES else _published(name)
         file = None if weights is None or weights in published else Path(weights)
         kept = None if file is None else _read(file, name, published)
-        self.body = _small() if name == SMALL else _of_torchvision(name, weights if file is None else None)
+        self.body = _small(*PLANES[name]) if name in PLANES else _of_torchvision(name, weights if file is None else None)
         if file is not None and kept is not None:
             with _naming(file, name):
                 self.body.load_state_dict({key: value for key, value in kept.items() if key in self.body.state_dict()})
@@ -82,14 +83,13 @@ class FeatureMap(nn.Module):
             self.train(training)
 
 
-def _small() -> nn.Module:
+def _small(first: int, *others: int) -> nn.Module:
     """Pools where others have a stride: it learns small marks faster, and its loss depends on their place smoothly."""
     from torchvision.models.resnet import BasicBlock
 
-    first, *others = PLANES
     stem = [nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()]
     blocks: list[nn.Module] = [BasicBlock(first, first)]
-    for inputs, planes in zip(PLANES[:-1], others, strict=True):
+    for inputs, planes in pairwise((first, *others)):
         shortcut = nn.Sequential(nn.Conv2d(inputs, planes, 1, bias=False), nn.BatchNorm2d(planes))
         blocks += [nn.AvgPool2d(2), BasicBlock(inputs, planes, downsample=shortcut)]
     body = nn.Sequential(*stem, *blocks)
@@ -104,7 +104,8 @@ def _published(name: str) -> tuple[str, ...]:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ValueError(f"expected backbone {SMALL!r} or a classifier of torchvision ({', '.join(known)}); got {name!r}")
+        ours = " or ".join(map(repr, PLANES))
+        raise ValueError(f"expected backbone {ours}, or a classifier of torchvision ({', '.join(known)}); got {name!r}")
     return ("DEFAULT", *(member.name for member in models.get_model_weights(name)))
 
 
@@ -135,7 +136,7 @@ def _read(file: Path, name: str, published: Sequence[str]) -> Mapping[str, Any]:
             f"{file} holds no weights of {name}: expected a state_dict or a checkpoint, got {type(kept).__name__}"
         )
     if "state_dict" not in kept:
-        if name == SMALL:
+        if name in PLANES:
             raise ValueError(f"{file} holds no weights of {name}: expected a checkpoint of PartsClassification")
         return kept
     found = kept.get("hyper_parameters", {}).get("backbone")

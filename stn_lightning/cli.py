@@ -17,24 +17,37 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import BasePredictionWriter, Checkpoint, LearningRateMonitor, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO, TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
 from stn_lightning import __version__, _commands, localisations, samplers, transforms
-from stn_lightning._checkpoints import check_same_data, check_same_model, find_checkpoint, read_hyper_parameters
+from stn_lightning._checkpoints import check_complete, check_same_data, check_same_model
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
+from stn_lightning._yaml import check_file
 from stn_lightning.backbones import initial_weights_left_out
 from stn_lightning.callbacks import (
+    EXIT_CODE,
     BestAndLast,
     HardSamples,
     PredictionPictures,
     PredictionTable,
+    Preemption,
+    RandomState,
+    ResumePoint,
     RunSummary,
     TransformerHealth,
     WarpPictures,
     WarpStatistics,
+    end_now,
+    end_with_parent,
     is_rank_zero,
+    limit_waiting,
+    look_after_children,
 )
+from stn_lightning.checkpoints import WholeCheckpoints, find_checkpoint, hyper_parameters, read_checkpoint
+from stn_lightning.checkpoints._finding import NAMES
 from stn_lightning.tasks import NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
@@ -60,6 +73,11 @@ class Parser(LightningArgumentParser):
         parts += [f"{OPEN_IMPORTS}\n"] if self.policy is not None else []
         parts += [f"{installed(REGISTRIES)}\n"] if self.lists_installed else []
         return "\n".join(parts)
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        check_file(path)
+        parsed: Namespace = super().parse_path(path, *args, **kwargs)
+        return parsed
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with the cause."""
@@ -92,6 +110,7 @@ class CLI(LightningCLI):
     def __init__(self, args: ArgsType = None, opened: Sequence[str] = ()) -> None:
         self.policy = ImportPolicy(opened)
         self.policy.enforce()
+        self.checkpoints = WholeCheckpoints()
         self.subcommand_parsers: list[LightningArgumentParser] = []
         super().__init__(
             Task,
@@ -140,12 +159,11 @@ class CLI(LightningCLI):
             if subcommand != "fit":
                 sys.stderr.write(f"stn {subcommand}: no --ckpt_path (a file, best or last): the weights are untrained\n")
             return
-        if config.ckpt_path in ("hpc", "registry"):
-            return
-        if config.ckpt_path in ("last", "best"):
-            config.ckpt_path = str(find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or ".")))
-        file = Path(config.ckpt_path)
-        kept = read_hyper_parameters(file)
+        file, checkpoint = self._read_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir or "."))
+        check_complete(checkpoint, subcommand, file)
+        config.ckpt_path = str(file)
+        self.checkpoints.hand_over(file, checkpoint)
+        kept = hyper_parameters(checkpoint)
         unsaid = (
             self.subcommand_parsers[0]
             .parse_object({"model": {"class_path": config.model.class_path}, "data": config.data.as_dict()})
@@ -153,6 +171,15 @@ class CLI(LightningCLI):
         )
         check_same_model(config.model.as_dict(), unsaid | {"class_path": DEFAULTS["model"]}, kept, file)
         self.checkpoint = file, kept
+
+    def _read_checkpoint(self, asked: str, root: Path) -> tuple[Path, dict[str, Any]]:
+        if asked not in NAMES:
+            return Path(asked), read_checkpoint(asked)
+        found = find_checkpoint(asked, root)
+        if is_rank_zero() and (found.skipped or found.file.stem != asked):
+            skipped = "".join(f"skipped: {reason}; " for reason in found.skipped)
+            sys.stderr.write(f"stn {self.config.subcommand}: --ckpt_path {asked}: {skipped}taken: {found.file}\n")
+        return found.file, found.checkpoint
 
     def _take_defaults_of_classes(self, config: Namespace) -> None:
         """Makes the classes that are asked for the default ones: jsonargparse keeps the values of a default class for another.
@@ -187,6 +214,15 @@ class CLI(LightningCLI):
     after_test = after_fit
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        limit_waiting()
+        trainer = self._usual_trainer(**kwargs)
+        plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO and not any(isinstance(p, CheckpointIO) for p in plugins):
+            trainer.strategy.checkpoint_io = self.checkpoints
+        look_after_children(trainer)
+        return trainer
+
+    def _usual_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand].trainer
         if config.barebones:
             return super().instantiate_trainer(**kwargs)
@@ -206,7 +242,7 @@ class CLI(LightningCLI):
         usual: list[tuple[type, Callable[[], Callback]]] = []
         if self.subcommand == "fit":
             logged = (LearningRateMonitor, WarpPictures, WarpStatistics, HardSamples) if loggers else ()
-            usual += [(kind, kind) for kind in (*logged, TransformerHealth)]
+            usual += [(kind, kind) for kind in (*logged, TransformerHealth, RandomState, ResumePoint)]
         if self.subcommand in ("fit", "test") and loggers:
             usual.append((RunSummary, RunSummary))
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
@@ -217,6 +253,8 @@ class CLI(LightningCLI):
             usual += [(PredictionPictures, PredictionPictures), (BasePredictionWriter, PredictionTable)]
         if config.enable_progress_bar is not False:
             usual.append((ProgressBar, lambda: TQDMProgressBar(refresh_rate=20)))
+        if self.subcommand == "fit":
+            usual.append((Preemption, Preemption))  # after the others, whose states are those of the end of the step
         return [make() for kind, make in usual if not any(isinstance(callback, kind) for callback in given)]
 
 
@@ -263,8 +301,18 @@ def run(args: list[str] | None = None) -> None:
         SystemExit: with the cause, on a user's error. The environment variable ``STN_TRACEBACK=1`` raises the error itself.
     """
     _quiet()
+    end_with_parent()
     try:
         CLI(*_split(sys.argv[1:] if args is None else args))
+    except SIGTERMException as e:
+        sys.stdout.flush()
+        end_now(e.code if isinstance(e.code, int) else EXIT_CODE)  # Lightning gives none
+    except SystemExit as e:
+        if isinstance(e.__context__, KeyboardInterrupt):  # Lightning says 1
+            sys.exit(130)
+        raise
+    except KeyboardInterrupt:
+        sys.exit(130)
     except USER_ERRORS as e:
         _end(e)
     except RuntimeError as e:

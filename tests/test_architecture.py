@@ -12,6 +12,8 @@ import stn_lightning
 PACKAGE = Path(stn_lightning.__file__).parent
 ROOMS = [
     "_files",
+    "checkpoints",
+    "_yaml",
     "reporting",
     "geometry",
     "plugins",
@@ -43,7 +45,7 @@ ROOMS = [
     "_show_command",
     "__main__",
 ]
-LIGHTNING_ROOMS = {"data", "tasks", "callbacks", "_loading", "cli"}
+LIGHTNING_ROOMS = {"checkpoints", "data", "tasks", "callbacks", "_loading", "cli"}
 LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py")
 IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
@@ -121,7 +123,7 @@ def test_no_private_name_of_a_dependency(file):
                 root = root.value
             if isinstance(root, ast.Name) and root.id in bound:
                 private.append(ast.unparse(node))
-    assert private == []
+    assert set(private) <= {"os._exit"}  # a documented function
 
 
 @pytest.mark.parametrize("kind", ["transforms", "samplers", "localisations"])

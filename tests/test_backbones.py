@@ -15,7 +15,7 @@ from stn_lightning.tasks import PartsClassification
 
 @pytest.mark.parametrize(
     ("name", "channels"),
-    [("small", 128), ("resnet18", 512), ("googlenet", 1024), ("mobilenet_v3_small", 576), ("swin_t", 768)],
+    [("small", 128), ("tiny", 32), ("resnet18", 512), ("googlenet", 1024), ("mobilenet_v3_small", 576), ("swin_t", 768)],
 )
 def test_last_map_is_found(name, channels):
     backbone = FeatureMap(name)
@@ -144,7 +144,7 @@ def test_checkpoint_needs_the_file_of_its_first_weights_no_more(checkpoint, tmp_
     ("arguments", "error", "text"),
     [
         (("vit_b_16",), ValueError, "'vit_b_16' has no feature map"),
-        (("nothing",), ValueError, "'small' or a classifier of torchvision .*; got 'nothing'"),
+        (("nothing",), ValueError, "'small' or 'tiny', or a classifier of torchvision .*; got 'nothing'"),
         (("resnet18", "here.pth"), FileNotFoundError, "no weights 'here.pth' of resnet18: expected a file.*IMAGENET1K_V1"),
         (("small", "DEFAULT"), FileNotFoundError, "no weights 'DEFAULT' of small: expected a file"),
     ],

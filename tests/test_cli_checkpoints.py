@@ -1,10 +1,13 @@
 """``--ckpt_path``: the best and the last, and every wrong one."""
 
 import csv
+import os
 import shutil
 
 import pytest
 import torch
+
+from stn_lightning.checkpoints import _reading, read_checkpoint
 
 DATA = ["--data.num_validation=50", "--data.batch_size=64"]
 FCN = ["--model.network=FCN", "--model.network.width=8"]
@@ -141,3 +144,72 @@ def test_command_without_a_logger_can_be_given_again(run):
     for _ in range(2):
         done = run("validate", *DATA, *QUIET, "--trainer.logger=false", "--ckpt_path=best")
         assert done.code == 0, done.err
+
+
+ONE_MORE = [*DATA, *QUIET, "--trainer.max_epochs=4", "--trainer.limit_train_batches=1"]
+
+
+@pytest.mark.parametrize("how", ["truncated", "dangling", "missing"])
+def test_damaged_last_gives_way_to_the_best(run, folder, how):
+    last = file(folder, "last")
+    if how == "truncated":
+        os.truncate(last, 1000)
+    else:
+        last.unlink()
+    if how == "dangling":
+        last.symlink_to("gone.ckpt")
+    step = read_checkpoint(file(folder, "best"))["global_step"]
+    done = run("fit", *ONE_MORE, "--ckpt_path=last", f"--trainer.max_steps={step + 1}")
+    assert done.code == 0, done.err
+    (line,) = [line for line in done.err.splitlines() if "--ckpt_path last" in line]
+    assert line.endswith("taken: runs/version_0/checkpoints/best.ckpt")
+    assert ("last.ckpt" in line) is (how != "missing")
+    found = read_checkpoint(folder / "runs" / "version_1" / "checkpoints" / "last.ckpt")
+    assert found["global_step"] == step + 1
+
+
+def test_no_good_checkpoint_names_them_all(run, folder):
+    for name in ("best", "last"):
+        os.truncate(file(folder, name), 0)
+    message = run("fit", *ONE_MORE, "--ckpt_path=last").message
+    assert [part for part in ("no good last checkpoint", "best.ckpt", "last.ckpt", "empty") if part not in message] == []
+    assert not (folder / "runs" / "version_1").exists()
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "validate"])
+def test_checkpoint_is_read_once(run, folder, subcommand, monkeypatch):
+    read = []
+    monkeypatch.setattr(_reading, "check_archive", lambda data: read.append(len(data)))
+    file(folder, "best").unlink()
+    assert run(subcommand, *ONE_MORE, "--ckpt_path=last").code == 0
+    assert read == [file(folder, "last").stat().st_size]
+
+
+def test_run_writes_checksums_unless_it_has_its_own_way(run, folder):
+    assert b"stn-lightning sha256" in file(folder, "last").read_bytes()[-100:]
+    own = ["--trainer.plugins=lightning.pytorch.plugins.TorchCheckpointIO", "--trainer.fast_dev_run=false"]
+    assert run("fit", *ONE_MORE, *MODEL, *own, "--trainer.max_epochs=1").code == 0
+    written = (folder / "runs" / "version_1" / "checkpoints" / "last.ckpt").read_bytes()
+    assert b"stn-lightning sha256" not in written[-100:]
+
+
+def test_what_slurm_left_is_taken(run, folder):
+    shutil.move(file(folder, "last"), folder / "runs" / "hpc_ckpt_1.ckpt")
+    done = run("validate", *DATA, *QUIET, "--ckpt_path=hpc")
+    assert done.code == 0, done.err
+    assert "no hpc checkpoint in elsewhere" in run("fit", "--trainer.default_root_dir=elsewhere", "--ckpt_path=hpc").message
+
+
+def test_weights_alone_are_no_run(run, folder):
+    kept = read_checkpoint(file(folder, "last"))
+    torch.save({name: kept[name] for name in ("state_dict", "hyper_parameters")}, folder / "weights.ckpt")
+    assert "it lacks loops, optimizer_states" in run("fit", *ONE_MORE, "--ckpt_path=weights.ckpt").message
+    torch.save(kept["state_dict"], folder / "bare.ckpt")
+    assert "it lacks state_dict" in run("test", *DATA, *QUIET, "--ckpt_path=bare.ckpt").message
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.ckpt", "registry:model"])
+def test_address_is_refused(stn, address):
+    assert (
+        f"expected a local file for a checkpoint, got the address {address}" in stn("test", f"--ckpt_path={address}").message
+    )

@@ -348,7 +348,7 @@ def test_pickled_code_does_not_run_in_python(pickled, marker, forced, monkeypatc
             Classification.load_from_checkpoint(pickled, **options)
     with pytest.raises(ValueError, match="weights_only=True"):
         Classification.load_from_checkpoint(pickled, weights_only=False)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="expected a local file"):
         Classification.load_from_checkpoint("http://127.0.0.1:9/pickled.ckpt")
     assert not marker.exists()
 
@@ -370,8 +370,7 @@ def test_pickled_code_does_not_run_in_what_slurm_left(stn, pickled, marker, forc
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     pickled.rename(pickled.with_name("hpc_ckpt_1.ckpt"))
     options = [*SMALL, f"--trainer.default_root_dir={pickled.parent}", "--ckpt_path=hpc"]
-    with pytest.raises(Exception, match="Weights only load failed"):
-        stn("fit", *options)
+    assert "Weights only load failed" in stn("fit", *options).message
     assert "weights_only" in stn("fit", *options, "--weights_only=false").message
     assert not marker.exists()
 

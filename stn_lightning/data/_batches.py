@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from stn_lightning.data._epoch_order import EpochOrder, Resumable
+from stn_lightning.data._seeds import derived_seed
 
 
 class Raw(NamedTuple):
@@ -34,18 +36,6 @@ class Named(NamedTuple):
 
     image: Tensor
     name: list[str]
-
-
-def derived_seed(purpose: str, *key: int) -> int:
-    """A 63-bit seed that is a function of its purpose and key; different ones give independent streams.
-
-    Args:
-        purpose: what the numbers are for.
-        key: non-negative numbers, such as seed, epoch, step and rank.
-    """
-    # SeedSequence pads with zeros: without the length, (0,) and (0, 0) would be one key
-    entropy = [int.from_bytes(purpose.encode(), "big"), len(key), *key]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 def check_share(count: int, world_size: int) -> None:
@@ -84,7 +74,7 @@ class EvaluationBatches:
         return zip(torch.split(self.images, self.batch_size), torch.split(self.targets, self.batch_size), strict=True)
 
 
-class TrainingBatches:
+class TrainingBatches(Resumable):
     """Batches in an order drawn anew for every epoch; the incomplete last batch of an epoch is left out.
 
     Order and distortion seeds are functions of (seed, epoch, step, rank) alone, so that a resumed run goes on as an
@@ -105,32 +95,16 @@ class TrainingBatches:
     def __init__(
         self, images: Tensor, targets: Tensor, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        if len(targets) < batch_size * world_size:
-            raise ValueError(
-                f"expected at least {batch_size * world_size} training images ({world_size} process(es) x batch_size "
-                f"{batch_size}), got {len(targets)}"
-            )
+        self.order = EpochOrder(len(targets), batch_size, seed, rank, world_size)
         self.images, self.targets = images, targets
-        self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
-        self.epoch = 0
-
-    @property
-    def sampler(self) -> TrainingBatches:
-        """Where Lightning looks for ``set_epoch``."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order and the distortions of an epoch; Lightning calls it."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.targets) // (self.batch_size * self.world_size)
+        return len(self.order)
 
     def __iter__(self) -> Iterator[Raw]:
-        epoch = self.epoch
-        generator = torch.Generator().manual_seed(derived_seed("order", self.seed, epoch))
-        order = torch.randperm(len(self.targets), generator=generator)[self.rank :: self.world_size]
-        for step in range(len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            seed = derived_seed("distortion", self.seed, epoch, step, self.rank)
+        order = self.order
+        epoch = order.epoch
+        for step, chosen in order.start():
+            seed = derived_seed("distortion", order.seed, epoch, step, order.rank)
+            order.hand_out()
             yield Raw(self.images[chosen], self.targets[chosen], seed)

@@ -64,10 +64,14 @@ class Birds(Photographs):
         seed: of the order and the random squares of training images; None for that of ``seed_everything``, or 0.
         evaluation_seed: of the choice of validation images, and of all generated images: the same for everybody with the
             same number.
+        worker_timeout: seconds in which the worker processes have to bring something while a batch is waited for; frozen
+            ones, which do not, are ended.
 
     Raises:
         ValueError: for an argument out of range; at prepare_data and setup, for lists that are damaged or disagree; from a
             batch, for an image that is damaged.
+        ChildProcessError: from a batch, if a worker died.
+        TimeoutError: from a batch, if the workers brought nothing in time.
         FileNotFoundError: at prepare_data, for data that are not there.
         ConnectionError: at prepare_data, if they cannot be fetched.
     """
@@ -90,11 +94,12 @@ class Birds(Photographs):
         images: str | None = None,
         seed: int | None = None,
         evaluation_seed: int = 0,
+        worker_timeout: float = 120.0,
     ) -> None:
         if source not in get_args(Source):
             raise ValueError(f"expected source one of {', '.join(get_args(Source))}; got {source!r}")
         framing = Framing(size, usual_resize(size, resize), random_crop=random_crop, flip=flip)
-        super().__init__(framing, batch_size, num_workers, images, seed, evaluation_seed)
+        super().__init__(framing, batch_size, num_workers, images, seed, evaluation_seed, worker_timeout)
         if len(images_per_class) != 2 or min(images_per_class) < 1:
             raise ValueError(f"expected images_per_class of at least 1 for training and test, got {images_per_class}")
         if not 2 <= classes <= MOST_CLASSES:

@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import derived_seed
+from stn_lightning.data._seeds import derived_seed
 
 
 def hold_out_by_class(targets: Tensor, counts: Sequence[int], seed: int) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stn_lightning.data._by_class import hold_out_by_class
-from stn_lightning.data._decoding import SUFFIXES, is_image
+from stn_lightning.data._decoding import SUFFIXES, is_image, shown
 
 SPLITS = ("train", "val", "test")
 LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
@@ -50,6 +51,8 @@ def class_names(root: Path) -> list[str]:
     beside = [entry.name for entry in root.iterdir() if entry.is_dir() and entry.name not in SPLITS]
     if odd := sorted(name for name in beside if name.lower() in LIKE_SPLITS):
         raise ValueError(f"{root}: expected folders of splits named {', '.join(SPLITS)}; got {', '.join(odd)}")
+    if odd := [name for name in names if not name.isprintable()]:
+        raise ValueError(f"{shown(folder)}: expected class folders of printable names, got {shown(odd[0])}")
     if len(names) < 2:
         raise ValueError(f"{folder}: expected at least two class folders, got {names[0]!r} alone")
     return names
@@ -85,15 +88,30 @@ def list_files(root: Path, fractions: dict[str, float], seed: int) -> dict[str, 
 
 
 def _listed(folder: Path, names: list[str]) -> Files:
-    from torchvision.datasets.folder import make_dataset
-
     there = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
     if unknown := sorted(there - set(names)):
-        raise ValueError(f"{folder}: expected the classes of training, {', '.join(names[:9])}; got {', '.join(unknown[:9])}")
+        raise ValueError(
+            f"{folder}: expected the classes of training, {', '.join(names[:9])}; got {shown(', '.join(unknown[:9]))}"
+        )
     classes = {name: i for i, name in enumerate(names) if name in there}
     if not classes:
         raise FileNotFoundError(f"no class folder in {folder.absolute()}: expected some of {', '.join(names[:9])}")
-    items = make_dataset(str(folder), classes, is_valid_file=is_image, allow_empty=True)
+    seen: dict[tuple[int, int], str] = {}
+    items = [(file, target) for name, target in classes.items() for file in _images(folder / name, seen)]
     if empty := sorted(set(classes) - {names[target] for _, target in items}):
         raise FileNotFoundError(f"no images in {folder.absolute() / empty[0]}: expected files {', '.join(SUFFIXES)}")
     return Files([file for file, _ in items], torch.tensor([target for _, target in items]))
+
+
+def _images(folder: Path, seen: dict[tuple[int, int], str]) -> list[str]:
+    """The images in a folder and those in it, in the order of names.
+
+    A user's links are followed, to wherever they lead, but none to a folder that was seen: a loop would have no end.
+    """
+    found = []
+    for place, _, names in os.walk(folder, followlinks=True):
+        state = os.stat(place)
+        if (other := seen.setdefault((state.st_dev, state.st_ino), place)) != place:
+            raise ValueError(f"{shown(place)} is a link to {shown(other)}: expected each folder of images once")
+        found.append((place, sorted(filter(is_image, names))))
+    return [os.path.join(place, name) for place, names in sorted(found) for name in names]

@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, derived_seed
+from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits, download_mnist, read_embedded_digits, read_mnist
 from stn_lightning.distortions import Distortion, Recipe, recipe
 

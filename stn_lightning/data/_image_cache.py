@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
+from stn_lightning.data._bounds import MOST_TABLE_BYTES
 from stn_lightning.data._content import digests, in_order, sync
 
 VERSION = 1
@@ -117,12 +118,14 @@ def short_hash(key: Mapping[str, Any]) -> str:
 
 def _open(folder: Path, key: Mapping[str, Any], check: bool) -> ImageCache:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = _table(folder / MANIFEST)
         count, channels, *_ = shape = [int(n) for n in manifest["shape"]]
+        if min(shape) < 1:
+            raise ValueError(f"expected a shape above 0, got {shape}")
         shapes = {IMAGES: shape, LABELS: [count, int(manifest["labels"])], MOMENTS: [count, 2, channels]}
         stats = {name: (folder / name).stat() for name in (*shapes, NAMES)}
         same_key = manifest["key"] == json.loads(json.dumps(key))
-        names = json.loads((folder / NAMES).read_text())
+        names = _table(folder / NAMES)
         expected: dict[str, list[str]] = {name: list(manifest["files"][name]) for name in stats}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as e:
         raise DamagedCacheError(f"{type(e).__name__}: {e}") from e
@@ -139,6 +142,12 @@ def _open(folder: Path, key: Mapping[str, Any], check: bool) -> ImageCache:
         _checked.add(state)
     images, labels, moments = (np.memmap(folder / name, TYPES[name], "c", shape=tuple(n)) for name, n in shapes.items())
     return ImageCache(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(moments), names)
+
+
+def _table(file: Path) -> Any:
+    if not file.is_file() or file.stat().st_size > MOST_TABLE_BYTES:  # a pipe would be waited for
+        raise ValueError(f"{file.name} is no file of at most {MOST_TABLE_BYTES} bytes")
+    return json.loads(file.read_text())
 
 
 def _write(folder: Path, key: Mapping[str, Any], jobs: Sequence[Callable[[], Item]], title: str) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import Named, derived_seed
+from stn_lightning.data._batches import Named
 from stn_lightning.data._class_folders import Files, class_names, list_files
 from stn_lightning.data._decoding import read_image
 from stn_lightning.data._photographs import Photographs, usual_resize
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._views import Framing, see
 from stn_lightning.data._worker_batches import Ask, WorkerBatches
 
@@ -44,9 +45,13 @@ class ImageFolderData(Photographs):
         images: folder of images to predict; None for the test images.
         seed: of the order and the random squares of training images; None for that of ``seed_everything``, or 0.
         evaluation_seed: of the choice of the images held out: the same for everybody with the same number.
+        worker_timeout: seconds in which the worker processes have to bring something while a batch is waited for; frozen
+            ones, which do not, are ended.
 
     Raises:
         ValueError: for an argument out of range; from a batch, for an image that is damaged.
+        ChildProcessError: from a batch, if a worker died.
+        TimeoutError: from a batch, if the workers brought nothing in time.
         FileNotFoundError: at setup, if there is no class folder, or one is empty.
     """
 
@@ -65,11 +70,12 @@ class ImageFolderData(Photographs):
         images: str | None = None,
         seed: int | None = None,
         evaluation_seed: int = 0,
+        worker_timeout: float = 120.0,
     ) -> None:
         if channels not in (1, 3):
             raise ValueError(f"expected channels 1 (grey) or 3, got {channels}")
         framing = Framing(size, usual_resize(size, resize), channels, True, random_crop, flip)
-        super().__init__(framing, batch_size, num_workers, images, seed, evaluation_seed)
+        super().__init__(framing, batch_size, num_workers, images, seed, evaluation_seed, worker_timeout)
         self.fractions = {"val": validation_fraction, "test": test_fraction}
         if not min(self.fractions.values()) > 0 or not sum(self.fractions.values()) < 1:
             raise ValueError(f"expected validation_fraction and test_fraction above 0, together below 1; got {self.fractions}")

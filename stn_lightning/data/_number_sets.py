@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import derived_seed
 from stn_lightning.data._image_cache import ImageCache
 from stn_lightning.data._lazy_batches import Images
+from stn_lightning.data._seeds import derived_seed
 
 NULL = 10
 

@@ -12,11 +12,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from stn_lightning.data._batches import Named
+from stn_lightning.data._bounds import LONGEST_SIDE
 from stn_lightning.data._cub.annotated import Annotated, NamedImages, stacked_named
-from stn_lightning.data._decoding import LONGEST_SIDE, image_files
+from stn_lightning.data._decoding import image_files
 from stn_lightning.data._distorted_digits import scaled
+from stn_lightning.data._epoch_order import EpochOrder
 from stn_lightning.data._views import Framing
-from stn_lightning.data._worker_batches import Ask, Order, TrainingWorkerBatches, WorkerBatches
+from stn_lightning.data._worker_batches import Ask, TrainingWorkerBatches, WorkerBatches, in_turn
 
 Batch = TypeVar("Batch")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -33,13 +35,21 @@ class Photographs(LightningDataModule):
         images: folder of images to predict, or None.
         seed: of the order and the random parts of training images; None for that of ``seed_everything``, or 0.
         evaluation_seed: of what is the same for everybody with the same number.
+        worker_timeout: seconds in which workers have to bring something while a batch is waited for.
 
     Raises:
         ValueError: for an argument out of range.
     """
 
     def __init__(
-        self, framing: Framing, batch_size: int, num_workers: int, images: str | None, seed: int | None, evaluation_seed: int
+        self,
+        framing: Framing,
+        batch_size: int,
+        num_workers: int,
+        images: str | None,
+        seed: int | None,
+        evaluation_seed: int,
+        worker_timeout: float,
     ) -> None:
         super().__init__()
         least = {"size": (framing.size, 1), "batch_size": (batch_size, 1), "num_workers": (num_workers, 0)}
@@ -48,11 +58,13 @@ class Photographs(LightningDataModule):
                 raise ValueError(f"expected {name} of at least {smallest}, got {number}")
         if not framing.size <= framing.resize <= LONGEST_SIDE:
             raise ValueError(f"expected size <= resize <= {LONGEST_SIDE}, got size={framing.size}, resize={framing.resize}")
+        if not worker_timeout > 0:
+            raise ValueError(f"expected worker_timeout above 0 s, got {worker_timeout}")
         if evaluation_seed < 0 or (seed is not None and seed < 0):
             raise ValueError(f"expected seeds of at least 0, got {seed=}, {evaluation_seed=}")
         self.framing, self.batch_size, self.num_workers, self.images = framing, batch_size, num_workers, images
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
-        self.evaluation_seed = evaluation_seed
+        self.evaluation_seed, self.worker_timeout = evaluation_seed, worker_timeout
         self._loaders: list[WorkerBatches[Any]] = []
 
     def teardown(self, stage: str) -> None:
@@ -90,9 +102,11 @@ class Photographs(LightningDataModule):
             seed: of the order of training; None for evaluation.
         """
         place = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-        order = Order(count, seed, self.batch_size, *place)
-        kind = WorkerBatches if seed is None else TrainingWorkerBatches
-        loader = kind(read, collate, order, self.batch_size, self.num_workers)
+        workers = self.num_workers, self.worker_timeout
+        if seed is None:
+            loader = WorkerBatches(read, collate, in_turn(count, self.batch_size, *place), *workers)
+        else:
+            loader = TrainingWorkerBatches(read, collate, EpochOrder(count, self.batch_size, seed, *place), *workers)
         self._loaders.append(loader)
         return loader
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from stn_lightning.data._bounds import MOST_MNIST
 
 MNIST_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 TEST_DIGITS = 450
+AGAIN = "delete it and fetch it again with --data.download=true"
+
+
+class Published(NamedTuple):
+    """Items of a file of MNIST, and the SHA-256 of it, unpacked."""
+
+    items: int
+    sha256: str
+
+
+PUBLISHED = {
+    "train-images-idx3-ubyte": Published(60_000, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train-labels-idx1-ubyte": Published(60_000, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte": Published(10_000, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte": Published(10_000, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+}
 
 
 class Digits(NamedTuple):
@@ -25,7 +46,9 @@ class Digits(NamedTuple):
 
 
 def read_mnist(root: str | Path, without: str = "--data.source=digits") -> dict[str, Digits]:
-    """MNIST as torchvision unpacks it, in ``root/MNIST/raw``: 60,000 training and 10,000 test images, or fewer.
+    """MNIST as torchvision unpacks it, in ``root/MNIST/raw``: 60,000 training and 10,000 test images, or others.
+
+    A file of as many items as the published one has its SHA-256; another, for tests, is taken as it is.
 
     Args:
         root: folder of data.
@@ -33,7 +56,7 @@ def read_mnist(root: str | Path, without: str = "--data.source=digits") -> dict[
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is not what its name says.
+        ValueError: if a file is not what its name says, or of over 60,000 items.
     """
     folder = Path(root).absolute() / "MNIST" / "raw"
     missing = [name for names in MNIST_FILES.values() for name in names if not (folder / name).is_file()]
@@ -46,9 +69,7 @@ def read_mnist(root: str | Path, without: str = "--data.source=digits") -> dict[
 
 
 def _read_pair(image_file: Path, label_file: Path) -> Digits:
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    images, targets = _read(read_image_file, image_file), _read(read_label_file, label_file)
+    images, targets = _read(image_file, 3), _read(label_file, 1).long()
     if images.shape[1:] != (28, 28):
         raise ValueError(f"{image_file}: expected images of 28x28 pixels, got {tuple(images.shape[1:])}")
     if len(images) != len(targets) or not len(images):
@@ -58,14 +79,23 @@ def _read_pair(image_file: Path, label_file: Path) -> Digits:
     return Digits(images[:, None], targets)
 
 
-def _read(reader: Callable[[str], Tensor], file: Path) -> Tensor:
-    try:
-        return reader(str(file))
-    except Exception as e:  # torchvision asserts, torch and numpy raise their own
-        raise ValueError(
-            f"{file} is truncated or not an MNIST file ({file.stat().st_size} bytes; {type(e).__name__}: {e}); delete it "
-            f"and fetch it again with --data.download=true"
-        ) from e
+def _read(file: Path, rank: int) -> Tensor:
+    """The bytes of an idx file: a magic number that says type and rank, big-endian sizes, and as many bytes as they say."""
+    start, size = 4 + 4 * rank, file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(start)
+        magic, *shape = struct.unpack(f">{1 + rank}I", head.ljust(start, b"\0"))
+        if magic != 0x800 + rank or size != start + prod(shape) or shape[0] > MOST_MNIST:
+            raise ValueError(
+                f"{file} is truncated or not an MNIST file ({size} bytes): expected magic number {0x800 + rank} and at most "
+                f"{MOST_MNIST} items, got {magic} and sizes {shape}; {AGAIN}"
+            )
+        content = np.fromfile(stream, np.uint8).reshape(shape)
+    digest = sha256(head)
+    digest.update(content.data)
+    if shape[0] == PUBLISHED[file.name].items and digest.hexdigest() != PUBLISHED[file.name].sha256:
+        raise ValueError(f"{file} has as many items as that of MNIST and others, or damaged ones; {AGAIN}")
+    return torch.from_numpy(content)
 
 
 def download_mnist(root: str | Path) -> None:

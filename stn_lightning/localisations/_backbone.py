@@ -19,7 +19,7 @@ class Backbone(Localisation):
     Args:
         input_shape: (3, H, W) of the images.
         initial: (K, P) thetas at the start.
-        backbone: ``small``, or a classifier of torchvision by its name, such as ``googlenet``.
+        backbone: ``small``, ``tiny``, or a classifier of torchvision by its name, such as ``googlenet``.
         weights: name of torchvision's weights, or a file; None for random ones.
         filters: filters of the 1x1 convolution.
         units: units of the fully connected layer.
@@ -60,7 +60,7 @@ def downsampled_map(
 
     Args:
         input_shape: (3, H, W) of the images.
-        backbone: ``small``, or a classifier of torchvision by its name.
+        backbone: ``small``, ``tiny``, or a classifier of torchvision by its name.
         weights: as ``FeatureMap`` takes them.
         downsample: factor of the pooling.
 

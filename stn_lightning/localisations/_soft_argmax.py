@@ -37,7 +37,7 @@ class SoftArgmax(Localisation):
     Args:
         input_shape: (3, H, W) of the images.
         initial: (K, P) thetas at the start.
-        backbone: ``small``, or a classifier of torchvision by its name, such as ``googlenet``.
+        backbone: ``small``, ``tiny``, or a classifier of torchvision by its name, such as ``googlenet``.
         weights: name of torchvision's weights, or a file; None for random ones.
         downsample: factor of the average pooling at the input; 1 for none.
         sharpness: factor of the maps before the softmax, above 0: how fast attention narrows, relative to the rest of the net.

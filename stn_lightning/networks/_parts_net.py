@@ -36,7 +36,7 @@ class PartsNet(nn.Module):
         input_shape: (3, H, W) of an image.
         num_classes: number of classes.
         transformers: makes the transformers for images (3, H, W); None for the baseline.
-        backbone: what describes a part: ``small``, or a classifier of torchvision by its name.
+        backbone: what describes a part: ``small``, ``tiny``, or a classifier of torchvision by its name.
         weights: name of torchvision's weights, or a file; None for random ones.
         shared: whether one network describes all parts, or each has its own.
         dropout: probability of dropout before the classifier, in [0, 1).

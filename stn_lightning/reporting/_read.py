@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from stn_lightning._yaml import read_json, read_yaml
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
 NO_FIT = ("verbose", "return_predictions")  # options of the other commands
@@ -94,8 +93,8 @@ def _read(folder: Path) -> Run | None:
     if not config_file.is_file():
         raise ValueError(f"it has no {CONFIG}: it is not of `stn fit` or `stn test`, or had no logger")
     try:
-        config = yaml.safe_load(config_file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        config = read_yaml(config_file)
+    except ValueError as e:
         raise ValueError(f"{CONFIG} is damaged: {e}") from e
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in ("model", "data", "trainer")):
         raise ValueError(f"{CONFIG} is not of `stn`: expected model, data and trainer in it")
@@ -104,7 +103,7 @@ def _read(folder: Path) -> Run | None:
             return None
         raise ValueError(f"it has no {SUMMARY}: it did not come to its end")
     try:
-        summary = json.loads(summary_file.read_text())
+        summary = read_json(summary_file)
     except ValueError as e:
         raise ValueError(f"{SUMMARY} is damaged: {e}") from e
     if not isinstance(summary, dict) or not _is_whole(summary):

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import IMAGES, Event
 
 from stn_lightning.callbacks import captions
 from stn_lightning.callbacks._drawing import GAP, as_image, as_tensor, stacked
+from stn_lightning.data._decoding import decode
 
 TAG = "warp/"
 MOST_FRAMES = 60
@@ -38,7 +39,7 @@ def evolutions(run: Path) -> dict[str, bytes]:
 
 
 def _frame(png: bytes, step: int) -> Image.Image:
-    picture = as_tensor(Image.open(io.BytesIO(png)).convert("RGB"))
+    picture = decode(lambda: io.BytesIO(png), lambda image: as_tensor(image.convert("RGB")))
     return as_image(stacked([captions([f"step {step}"], picture.shape[2] - GAP, TITLE_HEIGHT), picture]))
 
 

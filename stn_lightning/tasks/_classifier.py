@@ -59,6 +59,7 @@ class Classifier(Task, ABC):
             checkpoint[CLASS_NAMES] = self.class_names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         kept = checkpoint.get(CLASS_NAMES)
         _check_same(self.class_names, kept)
         self.class_names = kept or self.class_names

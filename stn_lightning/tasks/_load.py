@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
-from typing import IO, TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 from torch.optim import Optimizer
@@ -37,8 +36,7 @@ else:
 
 def load_task(
     cls: type[T],
-    file: str | Path | IO[bytes],
-    map_location: Any,
+    checkpoint: dict[str, Any],
     strict: bool | None,
     given: Mapping[str, Any],
     opened: Sequence[str] = (),
@@ -47,19 +45,16 @@ def load_task(
 
     Args:
         cls: the class that is asked for; the checkpoint may name a subclass.
-        file: the checkpoint, a local file or an open one.
-        map_location: device of the weights; None for where they were, or the CPU where there is no accelerator.
+        checkpoint: as ``read_checkpoint`` gives it, with the weights where the task is to be.
         strict: whether the weights must be those of the task; None for what the task says.
         given: arguments of the task that replace those of the checkpoint.
         opened: packages whose classes it may name beside the usual ones.
 
     Raises:
         ValueError: for a class that is of another kind, or not open to import.
-        pickle.UnpicklingError: for a file that holds more than plain data.
     """
-    if map_location is None and not torch.accelerator.is_available():
-        map_location = "cpu"
-    checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+    if "state_dict" not in checkpoint:
+        raise ValueError(f"expected a checkpoint of {cls.__name__}, got weights alone")
     kept = dict(checkpoint.get("hyper_parameters", {}))
     kept.pop("_instantiator", None)
     policy = ImportPolicy(opened)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from stn_lightning.checkpoints import first_not_finite
+
 NEVER = -1
 ADVICE = (
     "training stops, the last checkpoint, if there is one, is from before. A smaller learning rate, a smaller "
@@ -24,10 +26,7 @@ def check_weights(state_dict: Mapping[str, Tensor], step: int) -> None:
     Raises:
         NonFiniteLossError: naming the step and the first broken weight.
     """
-    floating = {name: value for name, value in state_dict.items() if torch.is_floating_point(value)}
-    finite = [value.isfinite().all() for value in floating.values()]
-    if finite and not torch.stack([flag.cpu() for flag in finite]).all():
-        broken = next(name for name, flag in zip(floating, finite, strict=True) if not flag)
+    if broken := first_not_finite(state_dict):
         raise NonFiniteLossError(f"the weights are not finite after step {step - 1} ({broken}); {ADVICE}")
 
 

@@ -52,7 +52,8 @@ class PartsClassification(Classifier):
         sampler: sampler; None for ``bilinear``.
         initial: thetas at the start, one for each part; None for windows that tile the image.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
-        backbone: what describes a part: ``small``, or a classifier of torchvision by its name (``googlenet``: the paper's).
+        backbone: what describes a part: ``small``, ``tiny``, or a classifier of torchvision by its name (``googlenet``: the
+            paper's).
         weights: name of torchvision's weights, such as ``DEFAULT``, or a file; None for random ones.
         shared: whether one network describes all parts, or each has its own.
         dropout: probability of dropout before the classifier, in [0, 1).

@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stn_lightning.checkpoints import read_checkpoint
 from stn_lightning.component import Recorded, class_of, class_path, init_args
 from stn_lightning.localisations import Localisation
 from stn_lightning.networks import Output
@@ -23,6 +24,7 @@ from stn_lightning.tasks._nonfinite import LossWatch, check_weights
 
 # LightningModule.load_from_checkpoint trusts this one; that of a task needs none
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+MONITORED = "monitored"  # of a checkpoint
 
 
 class Verdict(NamedTuple):
@@ -100,6 +102,7 @@ class Task(Recorded, LightningModule, ABC):
         self.penalties = torch.nn.ModuleList(penalties or ())
         self.compile_network = compile
         self._watch = LossWatch()
+        self._monitored: Tensor | None = None  # by a ReduceLROnPlateau, in the validation before a checkpoint
 
     @method_of_class
     def load_from_checkpoint(
@@ -122,14 +125,18 @@ class Task(Recorded, LightningModule, ABC):
             **kwargs: arguments of the task that replace those of the checkpoint.
 
         Raises:
-            ValueError: for a class that is no part of a task, or of a module neither imported yet nor open (docs/security.md).
+            FileNotFoundError: if the file is missing.
+            ValueError: for a file that is damaged, more than plain data, or has weights that are not finite; for a class that
+                is no part of a task, or of a module neither imported yet nor open (docs/security.md).
         """
         if hparams_file is not None or weights_only is False:
             raise ValueError(
                 f"expected hparams_file=None and weights_only=True: a checkpoint of a task holds its hyper-parameters, and "
                 f"nothing but plain data; got {hparams_file=}, {weights_only=}"
             )
-        return load_task(cls, checkpoint_path, map_location, strict, kwargs)
+        if map_location is None and not torch.accelerator.is_available():
+            map_location = "cpu"
+        return load_task(cls, read_checkpoint(checkpoint_path, map_location), strict, kwargs)
 
     @abstractmethod
     def loss(self, output: Output, target: Tensor) -> Tensor:
@@ -177,6 +184,23 @@ class Task(Recorded, LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         self._check_finite()
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau) and self.trainer.is_last_batch:
+            value = self.trainer.callback_metrics.get(scheduler.monitor, self._monitored)
+            if value is None:
+                raise ValueError(
+                    f"expected a metric that is logged as monitor of ReduceLROnPlateau, got {scheduler.monitor!r}; "
+                    f"there are {', '.join(sorted(self.trainer.callback_metrics))}"
+                )
+            scheduler.step(value)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Leaves ReduceLROnPlateau to the end of the epoch.
+
+        Lightning steps it behind the checkpoint of the epoch, and in one that a resumed run goes on with not at all.
+        """
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
@@ -185,6 +209,12 @@ class Task(Recorded, LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_finite()
         check_weights(checkpoint["state_dict"], self.global_step)
+        for config in self.trainer.lr_scheduler_configs:
+            if config.monitor in self.trainer.callback_metrics:
+                checkpoint[MONITORED] = self.trainer.callback_metrics[config.monitor]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._monitored = checkpoint.get(MONITORED)
 
     def _check_finite(self) -> None:
         optimizers = self.trainer.optimizers

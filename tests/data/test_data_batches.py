@@ -5,7 +5,8 @@ from itertools import product
 import pytest
 import torch
 
-from stn_lightning.data._batches import EvaluationBatches, TrainingBatches, derived_seed
+from stn_lightning.data._batches import EvaluationBatches, TrainingBatches
+from stn_lightning.data._seeds import derived_seed
 
 N = 53
 

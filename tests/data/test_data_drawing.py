@@ -122,8 +122,8 @@ def test_impossible_places_are_drawn_as_far_as_they_are_seen(digits, tmp_path):
         [Box(1, 2, 2, 1, 1)],
         [Box(3, -100, -100, 20, 20)],
         [Box(3, -10, -5, 200, 200)],
-        [Box(3, 0, 0, 1e12, 1e12)],
-        [Box(3, 1e12, 0, 5, 5), Box(4, -1e12, 3, 1e9, 20)],
+        [Box(3, 0, 0, 16e3, 16e3)],
+        [Box(3, 16e3, 0, 5, 5), Box(4, -16e3, 3, 16e3, 20)],
         [Box(3, -5.5, 2.25, 10.7, 0.01)],
         [Box(digit, 4 * digit, 2, 5, 20) for digit in range(10)],
     ]

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
-sys.path.insert(0, BENCHMARKS)
-from faults import all_faults  # noqa: E402
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # for the processes that trials start, too
+from faults import all_faults
 
-sys.path.remove(BENCHMARKS)
 SAMPLES = [
     pytest.param(fault, number, id=f"{fault.name}-{number}") for fault in all_faults() for number in range(fault.sample)
 ]

@@ -120,7 +120,7 @@ def test_default_localisation_net_sees_the_image_at_the_size_of_a_part():
         ({"dropout": 1.0}, r"dropout in \[0, 1\)"),
         ({"part_size": 0}, "part_size .* of at least 1 pixel, got 0"),
         ({"window": 0.005}, "window of the image's side. of at least 1 pixel, got 0"),
-        ({"backbone": "resnet99"}, "backbone 'small' or a classifier of torchvision"),
+        ({"backbone": "resnet99"}, "backbone 'small' or 'tiny', or a classifier of torchvision"),
         ({"frozen_epochs": -1}, "frozen_epochs of at least 0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),

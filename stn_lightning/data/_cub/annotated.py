@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stn_lightning.data._batches import Named, derived_seed
+from stn_lightning.data._batches import Named
 from stn_lightning.data._cub.reading import Birds
 from stn_lightning.data._decoding import read_image
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._views import Framing, View, see
 from stn_lightning.data._worker_batches import Ask
 

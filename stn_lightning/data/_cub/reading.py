@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stn_lightning.data._bounds import LONGEST_NAME, MOST_LINES, MOST_NAMES
 from stn_lightning.data._cub.lists import complete, flag, identity, keyed, numbers, rows
 
 IMAGES, CLASSES = "images.txt", "classes.txt"
@@ -50,7 +52,9 @@ def read_birds(folder: Path) -> Birds:
     names = keyed(folder / IMAGES, 2, _name)
     if not names:
         raise ValueError(f"{folder / IMAGES}: expected at least one image, got none")
-    ids = list(names)
+    ids, files = list(names), Counter(names.values())
+    if twice := [name for name, count in files.items() if count > 1]:
+        raise ValueError(f"{folder / IMAGES}: {twice[0]} is there a second time")
     class_names = read_names(folder / CLASSES)
     part_names = read_names(folder / "parts" / "parts.txt")
     labels, split = folder / "image_class_labels.txt", folder / "train_test_split.txt"
@@ -73,9 +77,9 @@ def read_names(file: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no list.
-        ValueError: for other ids, or none.
+        ValueError: for other ids, none, more than 10,000, or a name that is no printable text of at most 255 characters.
     """
-    names = keyed(file, 2, lambda place, cells: cells[0])
+    names = keyed(file, 2, _title, most=MOST_NAMES)
     if not names or set(names) != set(range(1, len(names) + 1)):
         raise ValueError(f"{file}: expected ids 1, 2, 3, ... without a gap, got {len(names)} up to {max(names, default=0)}")
     return [names[number] for number in range(1, len(names) + 1)]
@@ -104,9 +108,15 @@ def check_images(birds: Birds) -> None:
 
 def _name(place: str, cells: Sequence[str]) -> str:
     path = PurePosixPath(cells[0])
-    if path.is_absolute() or ".." in path.parts or "\\" in cells[0] or "\0" in cells[0] or not path.name:
+    if path.is_absolute() or ".." in path.parts or "\\" in cells[0] or not cells[0].isprintable() or not path.name:
         raise ValueError(f"{place}: expected the path of an image below images/, got {cells[0][:80]!r}")
     return str(path)
+
+
+def _title(place: str, cells: Sequence[str]) -> str:
+    if not cells[0].isprintable() or len(cells[0]) > LONGEST_NAME:
+        raise ValueError(f"{place}: expected a name of at most {LONGEST_NAME} printable characters, got {cells[0][:80]!r}")
+    return cells[0]
 
 
 def _class(place: str, cells: Sequence[str], classes: range) -> int:
@@ -130,6 +140,8 @@ def _box(place: str, cells: Sequence[str]) -> list[float]:
 def _parts(file: Path, images: Sequence[int], count: int) -> NDArray[np.float64]:
     row = {number: i for i, number in enumerate(images)}
     parts: Container[int] = range(1, count + 1)
+    if len(row) * count > MOST_LINES:
+        raise ValueError(f"{file}: expected at most {MOST_LINES} parts in all, got {count} of each of {len(row)} images")
     found = np.full((len(row), count, 3), np.nan)
     for place, (image, part, x, y, visible) in rows(file, 5):
         at = row[identity(place, image, row)], identity(place, part, parts, "parts.txt") - 1

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
-from stn_lightning.data._batches import derived_seed
 from stn_lightning.data._drawn.layouts import Layout
 from stn_lightning.data._drawn.scene import draw_house_number
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits
 from stn_lightning.data._svhn.digit_struct import write_digit_struct
 from stn_lightning.data._svhn.house_number import check_number

@@ -8,10 +8,10 @@ from typing import Literal
 
 from filelock import FileLock
 
-from stn_lightning.data._batches import derived_seed
 from stn_lightning.data._drawn.drawing import draw_house_numbers
 from stn_lightning.data._drawn.layouts import sample_layouts
 from stn_lightning.data._image_cache import short_hash
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import download_mnist, read_embedded_digits, read_mnist
 from stn_lightning.data._svhn.reading import has_numbers
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stn_lightning.data._batches import derived_seed
+from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._svhn.house_number import Box, HouseNumber
 
 LENGTHS = (5137, 18130, 8691, 1434, 9)  # images of one to five digits

@@ -11,13 +11,13 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
-from stn_lightning.data._batches import derived_seed
 from stn_lightning.data._content import in_order, sync
 from stn_lightning.data._cub.reading import CLASSES, IMAGES
 from stn_lightning.data._drawn_birds.figure import PARTS, Figure
 from stn_lightning.data._drawn_birds.kinds import MOST_CLASSES, Kind, kinds
 from stn_lightning.data._drawn_birds.picture import draw_bird
 from stn_lightning.data._image_cache import short_hash
+from stn_lightning.data._seeds import derived_seed
 
 __all__ = ["MOST_CLASSES", "draw", "generated_folder"]
 VERSION = 1  # of what is drawn

@@ -17,6 +17,7 @@ import h5py
 from h5py import h5d, h5f, h5g, h5r
 from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
+from stn_lightning.data._bounds import BYTES_PER_DIGIT, BYTES_PER_NUMBER, MOST_NUMBERS
 from stn_lightning.data._svhn.digit_struct_writer import write_digit_struct
 from stn_lightning.data._svhn.hdf5 import (
     DAMAGE,
@@ -41,13 +42,12 @@ from stn_lightning.data._svhn.house_number import (
 
 __all__ = ["Box", "HouseNumber", "read_digit_struct", "write_digit_struct"]
 
-BYTES_PER_NUMBER = 64  # a name and a group take more
-
 
 def read_digit_struct(file: Path) -> list[HouseNumber]:
     """The house numbers of a ``digitStruct.mat``, in its order.
 
-    Labels 10 and 0 are the digit 0. Nothing outside the file is read, and no size is believed before it is checked.
+    Labels 10 and 0 are the digit 0. Nothing outside the file is read, no size is believed before it is checked, and no item
+    may share its name, nor all together have more digits than the file has room for.
 
     Args:
         file: MATLAB 7.3 file.
@@ -66,10 +66,11 @@ def read_digit_struct(file: Path) -> list[HouseNumber]:
     with handle:
         keep_little(handle.id)
         try:
-            pairs = _pairs(handle.id, file.stat().st_size // BYTES_PER_NUMBER)
+            size = file.stat().st_size
+            pairs = _pairs(handle.id, min(size // BYTES_PER_NUMBER, MOST_NUMBERS))
         except DAMAGE as e:
             raise ValueError(f"{file}: expected /digitStruct/name and bbox, of one length: {_reason(e)}") from e
-        return list(_numbers(handle.id, pairs, file))
+        return list(_numbers(handle.id, pairs, file, size // BYTES_PER_DIGIT))
 
 
 def _pairs(file: h5f.FileID, most: int) -> list[tuple[h5r.Reference, h5r.Reference]]:
@@ -80,7 +81,10 @@ def _pairs(file: h5f.FileID, most: int) -> list[tuple[h5r.Reference, h5r.Referen
     return list(zip(names, boxes, strict=True))
 
 
-def _numbers(file: h5f.FileID, pairs: list[tuple[h5r.Reference, h5r.Reference]], path: Path) -> Iterator[HouseNumber]:
+def _numbers(
+    file: h5f.FileID, pairs: list[tuple[h5r.Reference, h5r.Reference]], path: Path, room: int
+) -> Iterator[HouseNumber]:
+    names: set[str] = set()
     shown = tqdm(pairs, f"reading {path.name}", unit=" items", disable=None)
     for i, (name_reference, boxes_reference) in enumerate(shown, 1):
         item = f"{path}: item {i} of {len(pairs)}"
@@ -89,9 +93,16 @@ def _numbers(file: h5f.FileID, pairs: list[tuple[h5r.Reference, h5r.Reference]],
         except DAMAGE as e:
             raise ValueError(f"{item}: its name cannot be read: {_reason(e)}") from e
         try:
-            yield HouseNumber(name, _boxes(file, follow(boxes_reference, file, h5g.GroupID)))
+            if name in names:
+                raise ValueError("its name is there a second time")
+            boxes = _boxes(file, follow(boxes_reference, file, h5g.GroupID))
+            room -= len(boxes)
+            if room < 0:
+                raise ValueError("there are more digits than the file has room for: items share them")
         except DAMAGE as e:
             raise ValueError(f"{item} ({name}): {_reason(e)}") from e
+        names.add(name)
+        yield HouseNumber(name, boxes)
 
 
 def _boxes(file: h5f.FileID, group: h5g.GroupID) -> tuple[Box, ...]:

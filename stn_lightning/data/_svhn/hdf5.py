@@ -6,15 +6,26 @@ Nothing outside the file is read: no soft or external link, external storage or 
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5l, h5r, h5s, h5t
+from h5py import h5d, h5g, h5l, h5r, h5s, h5t, h5z
+
+from stn_lightning.data._bounds import MOST_DATASET_BYTES
 
 CACHE = 2**20  # bytes on disk, twenty times as much in memory
-MAX_CHUNK = 2**22  # elements; MATLAB's own are far smaller
-DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError)  # what h5py raises of a damaged file
+FILTERS = {h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32}
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    zlib.error,
+)  # what h5py raises of a damaged file
 NUMBER = h5t.py_create(np.dtype(np.float64))
 ONE = h5s.create_simple((1, 1))
 CHARACTER = h5t.py_create(np.dtype(np.uint16))
@@ -43,7 +54,7 @@ def open_dataset(parent: h5g.GroupID, name: str) -> Any:
     Raises:
         ValueError: if it is absent or behind a link.
     """
-    return h5d.open(_parent(parent, name), name.encode())
+    return _kept_here(h5d.open(_parent(parent, name), name.encode()))
 
 
 def _parent(parent: h5g.GroupID, name: str) -> h5g.GroupID:
@@ -65,7 +76,7 @@ def follow(reference: h5r.Reference, file: h5py.h5f.FileID, kind: type) -> Any:
     found = h5r.dereference(reference, file)
     if not isinstance(found, kind):
         raise ValueError(f"expected a reference to a {kind.__name__.removesuffix('ID').lower()}")
-    return found
+    return _kept_here(found) if kind is h5d.DatasetID else found
 
 
 def is_references(dataset: h5d.DatasetID) -> bool:
@@ -76,7 +87,6 @@ def is_references(dataset: h5d.DatasetID) -> bool:
 def read_number(dataset: h5d.DatasetID) -> float:
     """The number of a dataset of one; HDF5 refuses to read another number of elements into ``ONE``."""
     number = np.empty((1, 1))
-    _check_storage(dataset)
     dataset.read(ONE, h5s.ALL, number, NUMBER)
     return float(number[0, 0])
 
@@ -101,16 +111,38 @@ def _column(dataset: h5d.DatasetID, most: int) -> tuple[int, ...]:
     shape: tuple[int, ...] = dataset.shape
     if len(shape) != 2 or shape[1] != 1 or not 0 < shape[0] <= most:
         raise ValueError(f"expected shape (n, 1) with n from 1 to {most}, got {shape}")
-    _check_storage(dataset)
     return shape
 
 
-def _check_storage(dataset: h5d.DatasetID) -> None:
-    if dataset.get_offset() is not None:  # one block of this very file
+def _kept_here(dataset: h5d.DatasetID) -> h5d.DatasetID:
+    """A dataset, before it is asked for its shape, for which HDF5 would open the files of a virtual one."""
+    if dataset.get_offset() is None:  # else one block of this very file
+        plan = dataset.get_create_plist()
+        layout = plan.get_layout()
+        if layout == h5d.VIRTUAL or plan.get_external_count():
+            raise ValueError("a dataset is kept in another file, which is not read")
+        if layout == h5d.CHUNKED:
+            _check_chunks(dataset, plan)
+    elif dataset.get_storage_size() > MOST_DATASET_BYTES:
+        raise ValueError(f"expected a dataset of at most {MOST_DATASET_BYTES} bytes, got {dataset.get_storage_size()}")
+    return dataset
+
+
+def _check_chunks(dataset: h5d.DatasetID, plan: Any) -> None:
+    """Refuses chunks that are more than they say: HDF5 inflates all that there is."""
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if not set(filters) <= FILTERS or len(set(filters)) < len(filters):
+        raise ValueError(f"expected filters shuffle, deflate and fletcher32, each once, got {filters}")
+    size = np.prod(plan.get_chunk(), dtype=float) * dataset.get_type().get_size()
+    stored: list[Any] = []
+    dataset.chunk_iter(stored.append)
+    if max([size, *(chunk.size for chunk in stored)]) > MOST_DATASET_BYTES:
+        raise ValueError(f"expected chunks of at most {MOST_DATASET_BYTES} bytes, got {plan.get_chunk()} elements")
+    if h5z.FILTER_DEFLATE not in filters:
         return
-    plan = dataset.get_create_plist()
-    layout = plan.get_layout()
-    if layout == h5d.VIRTUAL or plan.get_external_count():
-        raise ValueError("a dataset is kept in another file, which is not read")
-    if layout == h5d.CHUNKED and np.prod(plan.get_chunk(), dtype=float) > MAX_CHUNK:
-        raise ValueError(f"expected chunks of at most {MAX_CHUNK} elements, got {plan.get_chunk()}")
+    skipped = 1 << filters.index(h5z.FILTER_DEFLATE)
+    for chunk in stored:
+        if not chunk.filter_mask & skipped:
+            content = dataset.read_direct_chunk(chunk.chunk_offset)[1]
+            if len(zlib.decompressobj().decompress(content, int(size) + 5)) > size + 4:  # a checksum may be part of it
+                raise ValueError(f"expected a chunk of {int(size)} bytes, got one that inflates to more")

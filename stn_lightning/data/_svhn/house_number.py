@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
+
+from stn_lightning.data._bounds import LONGEST_SIDE
 
 FIELDS = ("height", "label", "left", "top", "width")
 MAX_DIGITS = 100
@@ -52,13 +53,13 @@ def check_name(name: str) -> str:
 
 
 def check_box(box: Box) -> Box:
-    """The box, if it is one of a digit 0 to 9 with a finite position and a positive size.
+    """The box, if it is one of a digit 0 to 9 with a positive size, no farther out than the largest image.
 
     Raises:
         ValueError: if it is not.
     """
-    if not all(math.isfinite(number) for number in box):
-        raise ValueError(f"expected finite numbers, got {box}")
+    if not all(abs(number) <= LONGEST_SIDE for number in box):  # nor a NaN
+        raise ValueError(f"expected finite numbers within {LONGEST_SIDE} pixels, got {box}")
     if box.digit not in range(10):
         raise ValueError(f"expected a digit 0 to 9 (label 10 is digit 0), got {box.digit}")
     if box.width <= 0 or box.height <= 0:
