@@ -198,7 +198,7 @@ def asked(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
         return [command, file, *more], {}
     environment = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"} if command == "forced" else {}
     name = "fit" if command == "forced" else command
-    options = SHORT[2:] if name != "fit" else SHORT
+    options = SHORT[2:] if name != "fit" else ("--trainer.max_steps=2", *SHORT[1:])  # a step more than the file has
     if name == "predict" or name == "test" or name == "validate":
         options = (*options, f"--trainer.limit_{ {'validate': 'val'}.get(name, name) }_batches=1")
     return [name, *SMALL, *options, f"--ckpt_path={file}"], environment

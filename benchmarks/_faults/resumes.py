@@ -132,7 +132,13 @@ def _images_of(epoch: int, count: int) -> Iterator[int]:
 
 def _of_ranks(count: int) -> list[str]:
     ranks = [f"--trainer.devices={count}", *(["--trainer.strategy=ddp_fork"] if count > 1 else [])]
-    usual = [*USUAL[-3:], "--trainer.logger=false", "--trainer.max_epochs=2", "--trainer.callbacks=stn_fault_diary.Diary", "--trainer.accelerator=cpu"]
+    usual = [
+        *USUAL[-3:],
+        "--trainer.logger=false",
+        "--trainer.max_epochs=2",
+        "--trainer.callbacks=stn_fault_diary.Diary",
+        "--trainer.accelerator=cpu",
+    ]
     return ["fit", *ranks, *usual, *DIGITS, f"--data.batch_size={BATCH}"]
 
 

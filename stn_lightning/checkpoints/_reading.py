@@ -12,19 +12,10 @@ import torch
 from torch import Tensor
 
 from stn_lightning.checkpoints._archive import check_archive
+from stn_lightning.checkpoints._contents import check_contents
 
 # what fsspec, or Lightning's registry of models, would fetch
 REMOTE = re.compile(r"registry(:|$)|[\w.+-]{2,}:/|.*::", re.IGNORECASE)
-PARTS: dict[str, type] = {
-    "hyper_parameters": Mapping,
-    "callbacks": Mapping,
-    "loops": Mapping,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "pytorch-lightning_version": str,
-    "epoch": int,
-    "global_step": int,
-}
 
 
 def local_path(file: str | Path) -> Path:
@@ -71,7 +62,7 @@ def read_checkpoint(file: str | Path | IO[bytes], map_location: Any = "cpu") -> 
         check_archive(data)
         checkpoint = torch.load(BytesIO(data), map_location=map_location, weights_only=True)
         del data
-        _check_parts(checkpoint)
+        check_contents(checkpoint)
         broken = first_not_finite(checkpoint.get("state_dict", checkpoint))
     except Exception as e:  # zipfile and torch name a damaged file in many ways
         cause = str(e).strip().split("\n")[0].split(". ")[0]  # torch goes on to advise loading it unsafely
@@ -104,20 +95,3 @@ def hyper_parameters(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     kept.pop("_instantiator", None)
     path = kept.pop("_class_path", None)
     return {"class_path": path, "init_args": kept} if path else {}
-
-
-def _check_parts(checkpoint: Any) -> None:
-    """Refuses what Lightning, or a file of weights alone, would never have."""
-    if not isinstance(checkpoint, Mapping):
-        raise TypeError(f"expected a dictionary, got {type(checkpoint).__name__}")
-    for name, kind in PARTS.items():
-        if name in checkpoint and not isinstance(checkpoint[name], kind):
-            raise TypeError(f"expected {name} to be a {kind.__name__}, got {type(checkpoint[name]).__name__}")
-    weights = checkpoint.get("state_dict", checkpoint)
-    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
-        raise TypeError("expected state_dict to hold weights by their names")
-    for name, value in weights.items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_meta:
-            raise TypeError(f"expected weights in state_dict, got {name!r}, a {type(value).__name__}")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise ValueError(f"{name} is larger than what is kept of it")

@@ -21,6 +21,7 @@ from stn_lightning.networks import Output
 from stn_lightning.penalties import Penalty
 from stn_lightning.tasks._load import load_task, method_of_class
 from stn_lightning.tasks._nonfinite import LossWatch, check_weights
+from stn_lightning.tasks._optimizer_state import check_state
 
 # LightningModule.load_from_checkpoint trusts this one; that of a task needs none
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
@@ -215,6 +216,10 @@ class Task(Recorded, LightningModule, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._monitored = checkpoint.get(MONITORED)
+
+    def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            check_state(optimizer)
 
     def _check_finite(self) -> None:
         optimizers = self.trainer.optimizers

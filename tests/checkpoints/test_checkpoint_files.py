@@ -112,20 +112,48 @@ def test_code_is_refused_whatever_the_environment_says(tmp_path, monkeypatch, va
     assert names(tmp_path) == ["it.ckpt"]
 
 
+def shared():
+    """Ten lists that stand for 10^9 values."""
+    found = ["x"]
+    for _ in range(9):
+        found = [found] * 10
+    return found
+
+
+def deep(levels):
+    found = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"state_dict": {"a": torch.ones(2), "b": torch.tensor([1, float("inf")])}}, r"not finite \(b\)"),
         ({"state_dict": {"a": torch.tensor(float("nan"), dtype=torch.bfloat16)}}, r"not finite \(a\)"),
         ({"state_dict": {"a": torch.ones(1).expand(10**12)}}, "a is larger than what is kept"),
-        ({"state_dict": {"a": torch.eye(3).to_sparse()}}, "expected weights"),
-        ({"state_dict": {"a": torch.ones(3, device="meta")}}, "expected weights"),
+        ({"state_dict": {"a": torch.eye(3).to_sparse()}}, "expected plain tensors, got .a."),
+        ({"state_dict": {"a": torch.ones(3, device="meta")}}, "expected plain tensors, got .a."),
         ({"state_dict": {"a": 3}}, "expected weights"),
         ({"state_dict": [1]}, "weights by their names"),
         ({"optimizer_states": {}}, "optimizer_states to be a list"),
         ({"epoch": "1"}, "epoch to be a int"),
+        ({"epoch": -1}, "epoch to be a count, got '-1'"),
+        ({"hyper_parameters": {"penalties": shared()}}, "more than 1,000,000 values"),
+        ({"hyper_parameters": {"penalties": deep(60)}}, "or 50 levels"),
+        ({"callbacks": {"a": torch.ones(1).expand(10**12)}}, "a is larger than what is kept"),
+        ({"loops": {}}, "to hold the fit_loop"),
+        ({"loops": {"fit_loop": {"progress": {"total": {"ready": 10**30}}}}}, "ready to be a count"),
+        ({"loops": {"fit_loop": {"progress": {"total": {"completed": "many"}}}}}, "completed to be a count, got 'many'"),
+        ({"optimizer_states": [4]}, "groups of parameters"),
+        ({"optimizer_states": [{"param_groups": [{"lr": "fast"}]}]}, "learning rate of at least 0 .*, got 'fast'"),
+        ({"pytorch-lightning_version": "0.0.1"}, "Lightning 2 or newer, got one of '0.0.1'"),
     ],
-    ids=["inf", "nan", "larger", "sparse", "meta", "number", "list", "optimizers", "epoch"],
+    ids=[
+        *("inf", "nan", "larger", "sparse", "meta", "number", "list", "optimizers", "epoch", "negative", "shared", "deep"),
+        *("callbacks", "loops", "huge progress", "progress in words", "optimizer", "rate", "version"),
+    ],
 )
 def test_content_that_no_run_writes(tmp_path, changes, said):
     write_checkpoint({**content(), **changes}, tmp_path / "it.ckpt")
