@@ -133,9 +133,9 @@ class Registry(Mapping[str, type]):
         return ", ".join(shown(name) for name in list(self)[:MOST]) + more or "none"
 
     def reserved(self, name: str) -> bool:
-        """Whether a plugin cannot have this name: not a public identifier of ASCII, or bound in the module of the group."""
+        """Whether a plugin cannot have this name: no short public identifier of ASCII, or bound in the module of the group."""
         usable = name.isascii() and name.isidentifier() and not iskeyword(name) and not name.startswith("_")
-        return not usable or name in vars(sys.modules.get(self.group, object))
+        return not usable or len(name) > LONGEST or name in vars(sys.modules.get(self.group, object))
 
     def _load(self, name: str) -> type | PluginError:
         point, *others = self.points[name]
@@ -144,7 +144,10 @@ class Registry(Mapping[str, type]):
             rivals = " and ".join(f"{_package(p)} ({shown(p.value)})" for p in others)
             return PluginError(f"{who} has the name of another, of {rivals}; uninstall one or give its class path")
         if self.reserved(name):
-            return PluginError(f"{who} has a reserved name: expected a public identifier of ASCII not used in {self.group}")
+            return PluginError(
+                f"{who} has a reserved name: expected a public identifier of ASCII, of at most {LONGEST} characters, not "
+                f"used in {self.group}"
+            )
         try:
             cls = point.load()
         except BaseException as e:  # a plugin may do anything at import, SystemExit included

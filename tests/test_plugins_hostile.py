@@ -54,7 +54,7 @@ def test_built_in_keeps_its_name(registry, add):
     assert "rogue_plugin:Rogue" in refused.why
 
 
-@pytest.mark.parametrize("name", ["\x1b[2Jx", "x\u202ey", "a\x07", "\u0430ffine", "é"])
+@pytest.mark.parametrize("name", ["\x1b[2Jx", "x\u202ey", "a\x07", "\u0430ffine", "é", pytest.param("x" * 301, id="long")])
 def test_name_is_escaped_and_reserved(registry, add, name):
     add({name: "rogue_plugin:Rogue"}, "class Rogue(Affine): ...")
     with pytest.raises(PluginError, match="reserved") as caught:

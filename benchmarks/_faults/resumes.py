@@ -35,11 +35,13 @@ USUAL = [
 ]
 DISTORTED = "--data.distortion=RTS --data.batch_size=64 --data.num_validation=50 --model.penalties+=Equivariance"
 NUMBERS = "--data=HouseNumbers --data.num_generated=[170,4] --data.num_validation=10 --data.side=40 --data.crop=32"
+DROPOUT = f"--model=SequenceRecognition --model.network.width=0.03125 {NUMBERS}"
 KINDS = [
     # distorted anew at each step, and a penalty that draws from the global generator
     f"--model.network=FCN --model.network.width=8 --model.transform=affine {DISTORTED}".split(),
-    # dropout
-    f"--model=SequenceRecognition --model.network.width=0.03125 {NUMBERS} --data.batch_size=16".split(),
+    # dropout, in one process and in two
+    f"{DROPOUT} --data.batch_size=16".split(),
+    f"{DROPOUT} --data.batch_size=8 --trainer.devices=2 --trainer.strategy=ddp_fork --trainer.accelerator=cpu".split(),
 ]
 SAME = ("state_dict", "optimizer_states", "lr_schedulers", "random_state", "global_step", "epoch")
 DIGITS = ["--data.distortion=none", "--data.num_validation=47", "--model.network=FCN", "--model.network.width=4"]
@@ -75,7 +77,7 @@ def asked(number: int, folder: Path) -> str:
 
 
 def _ended(number: int, folder: Path, way: signal.Signals) -> str:
-    kind = number % len(KINDS)
+    kind = number % (len(KINDS) if way == signal.SIGKILL else 2)  # ranks that are asked: tests/test_preemption.py
     whole, took = _uninterrupted(kind)
     process = start(_fit, folder, kind, str(whole.parent))
     give_up = monotonic() + LONGEST
@@ -173,8 +175,8 @@ def _uninterrupted(kind: int) -> tuple[Path, float]:
 def _last(runs: Path) -> dict[str, Any]:
     from stn_lightning.checkpoints import read_checkpoint
 
-    folder = max(runs.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
-    return read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    files = runs.glob("version_*/checkpoints/last.ckpt")  # none of a run that had nothing left to do
+    return read_checkpoint(max(files, key=lambda file: file.stat().st_mtime))
 
 
 def differences(whole: dict[str, Any], resumed: dict[str, Any]) -> str:
