@@ -129,7 +129,7 @@ FAULTS = [
     Fault(
         "the network between two machines is cut (timeout of 30 s), and the run resumed",
         "an end that hangs, exit code 0, other weights than an uninterrupted run's",
-        5,
+        2,
         0,
         cut_where_permitted,
     )
