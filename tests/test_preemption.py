@@ -149,7 +149,7 @@ def test_ranks_end_with_what_started_them(tmp_path):
 
 
 def test_named_strategy_waits_for_two_minutes(monkeypatch):
-    monkeypatch.setitem(StrategyRegistry, "ddp", {**StrategyRegistry["ddp"], "init_params": {}})
+    monkeypatch.setitem(StrategyRegistry["ddp"], "init_params", {})  # of the registry itself, `get` makes a strategy
     limit_waiting()
     assert StrategyRegistry["ddp"]["init_params"] == {"timeout": timedelta(seconds=120)}
     assert isinstance(StrategyRegistry.get("ddp"), DDPStrategy)
