@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
+from stn_lightning._printable import printable
+
 
 class Command(NamedTuple):
     """A command.
@@ -34,8 +36,7 @@ TRACEBACK = "STN_TRACEBACK"  # environment variable: raise errors as they are
 
 def in_one_line(message: str) -> str:
     """An error as a user reads it; what a terminal would obey, in a name of a file's, is escaped."""
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
-    return f"{text} ({TRACEBACK}=1 shows where)"
+    return f"{printable(' '.join(message.split()))} ({TRACEBACK}=1 shows where)"
 
 
 def run(name: str, args: Sequence[str]) -> int:

@@ -28,7 +28,6 @@ from stn_lightning._messages import cause, installed
 from stn_lightning._yaml import check_file
 from stn_lightning.backbones import initial_weights_left_out
 from stn_lightning.callbacks import (
-    EXIT_CODE,
     BestAndLast,
     HardSamples,
     PredictionPictures,
@@ -40,14 +39,11 @@ from stn_lightning.callbacks import (
     TransformerHealth,
     WarpPictures,
     WarpStatistics,
-    end_now,
-    end_with_parent,
     is_rank_zero,
-    limit_waiting,
-    look_after_children,
 )
 from stn_lightning.checkpoints import WholeCheckpoints, find_checkpoint, hyper_parameters, read_checkpoint
 from stn_lightning.checkpoints._finding import NAMES
+from stn_lightning.processes import EXIT_CODE, end_now, end_with_parent, limit_waiting, look_after_children
 from stn_lightning.tasks import NonFiniteLossError, Task
 
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)

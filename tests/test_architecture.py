@@ -11,6 +11,7 @@ import stn_lightning
 
 PACKAGE = Path(stn_lightning.__file__).parent
 ROOMS = [
+    "_printable",
     "_files",
     "checkpoints",
     "_yaml",
@@ -30,6 +31,7 @@ ROOMS = [
     "_import_policy",
     "data",
     "tasks",
+    "processes",
     "callbacks",
     "showing",
     "exporting",
@@ -45,7 +47,7 @@ ROOMS = [
     "_show_command",
     "__main__",
 ]
-LIGHTNING_ROOMS = {"checkpoints", "data", "tasks", "callbacks", "_loading", "cli"}
+LIGHTNING_ROOMS = {"checkpoints", "data", "tasks", "processes", "callbacks", "_loading", "cli"}
 LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py")
 IDS = [str(file.relative_to(PACKAGE)) for file in FILES]

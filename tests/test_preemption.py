@@ -13,8 +13,8 @@ import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 
-from stn_lightning.callbacks import Preemption, limit_waiting
-from stn_lightning.callbacks._termination import Termination
+from stn_lightning.callbacks import Preemption
+from stn_lightning.processes import Termination, limit_waiting
 
 if sys.platform != "linux":
     pytest.skip("the ranks are forked, and looked up in /proc", allow_module_level=True)
@@ -177,7 +177,7 @@ def test_handlers_are_put_back():
 
 HANGS = """
 import signal, sys, time
-from stn_lightning.callbacks._termination import Termination
+from stn_lightning.processes import Termination
 Termination([signal.SIGTERM], 0.2).arm()
 print("armed", flush=True)
 end = time.monotonic() + 60

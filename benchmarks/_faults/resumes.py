@@ -21,6 +21,7 @@ from typing import Any
 from zlib import crc32
 
 from _faults._forked import LONGEST, start, stn
+from _faults.equal import same
 from _faults.fault import Fault
 
 EPOCHS, LONGEST_UNTIL_END = 4, 2.0  # seconds after the first checkpoint
@@ -181,20 +182,8 @@ def _last(runs: Path) -> dict[str, Any]:
 
 def differences(whole: dict[str, Any], resumed: dict[str, Any]) -> str:
     """Which parts of two checkpoints differ by a bit; empty where none does."""
-    found = [part for part in SAME if not _equal(whole[part], resumed[part])]
+    found = [part for part in SAME if not same(whole[part], resumed[part])]
     return f"differs in {', '.join(found)}" if found else ""
-
-
-def _equal(a: Any, b: Any) -> bool:
-    import torch
-
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)
 
 
 FAULTS = [

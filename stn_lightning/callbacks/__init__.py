@@ -7,16 +7,13 @@ from stn_lightning.callbacks._prediction_pictures import PredictionPictures
 from stn_lightning.callbacks._predictions import PredictionTable
 from stn_lightning.callbacks._preemption import Preemption
 from stn_lightning.callbacks._random_state import RandomState
-from stn_lightning.callbacks._ranks import end_with_parent, limit_waiting, look_after_children
 from stn_lightning.callbacks._resume_point import ResumePoint
 from stn_lightning.callbacks._run_summary import RunSummary
 from stn_lightning.callbacks._samples import HardSamples
 from stn_lightning.callbacks._statistics import WarpStatistics, in_words
-from stn_lightning.callbacks._termination import EXIT_CODE, end_now
 from stn_lightning.callbacks._text import captions
 
 __all__ = [
-    "EXIT_CODE",
     "BestAndLast",
     "HardSamples",
     "PredictionPictures",
@@ -29,12 +26,8 @@ __all__ = [
     "WarpPictures",
     "WarpStatistics",
     "captions",
-    "end_now",
-    "end_with_parent",
     "in_words",
     "is_rank_zero",
-    "limit_waiting",
-    "look_after_children",
     "panel",
     "product_panel",
     "warp_pictures",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.seed import isolate_rng
 
 from stn_lightning.callbacks._best_and_last import BestAndLast
-from stn_lightning.callbacks._ranks import TIMEOUT, is_child, kill_stopped, processes
-from stn_lightning.callbacks._termination import EXIT_CODE, Termination
+from stn_lightning.callbacks._random_state import restore, states
+from stn_lightning.processes import EXIT_CODE, TIMEOUT, Termination, is_child, kill_stopped, processes
 
 
 class Preemption(Callback):
@@ -51,7 +49,7 @@ class Preemption(Callback):
         self._group: dist.ProcessGroup | None = None
         self._others: list[tuple[str, int]] = []
         self._batches_of_all = 0
-        self._before_validation: AbstractContextManager[None] | None = None
+        self._before_validation: dict[str, Any] = {}  # the generators
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -80,8 +78,7 @@ class Preemption(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        self._before_validation = isolate_rng()
-        self._before_validation.__enter__()
+        self._before_validation = states(pl_module.device)
         batches = torch.tensor(min(sum(trainer.num_val_batches), 2**31), dtype=torch.int64)
         if trainer.world_size > 1:
             dist.all_reduce(batches, dist.ReduceOp.MIN, group=self._group)
@@ -101,8 +98,7 @@ class Preemption(Callback):
             return
         # where averaged weights are validated, those of the run come back behind it
         if not any(isinstance(callback, WeightAveraging) for callback in getattr(trainer, "callbacks", [])):
-            if self._before_validation is not None:
-                self._before_validation.__exit__(None, None, None)
+            restore(self._before_validation, pl_module.device)
             self._stop(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

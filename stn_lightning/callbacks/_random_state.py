@@ -28,7 +28,7 @@ class RandomState(Callback):
         self._loaded: list[dict[str, Any]] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint[self.KEY] = of_each_rank(_states(pl_module.device))
+        checkpoint[self.KEY] = of_each_rank(states(pl_module.device))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._loaded = checkpoint.get(self.KEY)
@@ -38,7 +38,7 @@ class RandomState(Callback):
         if loaded is None:
             return
         if len(loaded) == trainer.world_size:
-            _restore(loaded[trainer.global_rank], pl_module.device)
+            restore(loaded[trainer.global_rank], pl_module.device)
             return
         rank_zero_info(
             f"The checkpoint has the generators of {len(loaded)} process(es), and {trainer.world_size} go on with it: "
@@ -61,8 +61,8 @@ def of_each_rank(value: Any) -> list[Any]:
     return values
 
 
-def _states(device: torch.device) -> dict[str, Any]:
-    """As plain data, that load under ``weights_only=True``."""
+def states(device: torch.device) -> dict[str, Any]:
+    """Those of this process, as plain data, that load under ``weights_only=True``."""
     name, keys, *rest = np.random.get_state(legacy=True)
     version, numbers, gauss = random.getstate()
     return {
@@ -73,11 +73,12 @@ def _states(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _restore(states: dict[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(states["torch"])
-    name, keys, *rest = states["numpy"]
+def restore(kept: dict[str, Any], device: torch.device) -> None:
+    """Sets the generators of this process to what ``states`` gave."""
+    torch.set_rng_state(kept["torch"])
+    name, keys, *rest = kept["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    version, numbers, gauss = states["python"]
+    version, numbers, gauss = kept["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type == "cuda" and "cuda" in kept:
+        torch.cuda.set_rng_state(kept["cuda"], device)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stn_lightning._printable import printable
 from stn_lightning.data._by_class import hold_out_by_class
-from stn_lightning.data._decoding import SUFFIXES, is_image, shown
+from stn_lightning.data._decoding import SUFFIXES, is_image
 
 SPLITS = ("train", "val", "test")
 LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
@@ -52,7 +53,7 @@ def class_names(root: Path) -> list[str]:
     if odd := sorted(name for name in beside if name.lower() in LIKE_SPLITS):
         raise ValueError(f"{root}: expected folders of splits named {', '.join(SPLITS)}; got {', '.join(odd)}")
     if odd := [name for name in names if not name.isprintable()]:
-        raise ValueError(f"{shown(folder)}: expected class folders of printable names, got {shown(odd[0])}")
+        raise ValueError(f"{printable(folder)}: expected class folders of printable names, got {printable(odd[0])}")
     if len(names) < 2:
         raise ValueError(f"{folder}: expected at least two class folders, got {names[0]!r} alone")
     return names
@@ -91,7 +92,7 @@ def _listed(folder: Path, names: list[str]) -> Files:
     there = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
     if unknown := sorted(there - set(names)):
         raise ValueError(
-            f"{folder}: expected the classes of training, {', '.join(names[:9])}; got {shown(', '.join(unknown[:9]))}"
+            f"{folder}: expected the classes of training, {', '.join(names[:9])}; got {printable(', '.join(unknown[:9]))}"
         )
     classes = {name: i for i, name in enumerate(names) if name in there}
     if not classes:
@@ -112,6 +113,6 @@ def _images(folder: Path, seen: dict[tuple[int, int], str]) -> list[str]:
     for place, _, names in os.walk(folder, followlinks=True):
         state = os.stat(place)
         if (other := seen.setdefault((state.st_dev, state.st_ino), place)) != place:
-            raise ValueError(f"{shown(place)} is a link to {shown(other)}: expected each folder of images once")
+            raise ValueError(f"{printable(place)} is a link to {printable(other)}: expected each folder of images once")
         found.append((place, sorted(filter(is_image, names))))
     return [os.path.join(place, name) for place, names in sorted(found) for name in names]

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image, UnidentifiedImageError
 
+from stn_lightning._printable import printable
 from stn_lightning.data._bounds import (
     LARGE_PIXELS,
     LONGEST_SIDE,
@@ -46,7 +47,7 @@ def read_image(file: Path, use: Callable[[Image.Image], T], item: str = "") -> T
             raise ValueError("it is no regular file" if file.exists() else "it is not there")
         return decode(lambda: file.open("rb", buffering=0), use)
     except Exception as e:  # Pillow names a damaged file in many ways
-        which = f"{shown(file)} ({item})" if item else shown(file)
+        which = f"{printable(file)} ({item})" if item else printable(file)
         raise ValueError(f"{which} is not an image that can be read: {type(e).__name__}: {e}") from e
 
 
@@ -112,11 +113,6 @@ def _used(image: Image.Image, use: Callable[[Image.Image], T]) -> T:
         return use(image)
 
 
-def shown(path: Path | str) -> str:
-    """A path as it is printed: control characters, which a terminal would obey, are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
-
-
 def image_files(folder: Path) -> list[Path]:
     """The PNG, JPEG, BMP and WEBP files of a folder, in the order of their names; others are passed over, and counted aloud.
 
@@ -132,7 +128,7 @@ def image_files(folder: Path) -> list[Path]:
         raise FileNotFoundError(f"no images in {folder.absolute()}: expected files {', '.join(SUFFIXES)}")
     if others := [file.name for file in found if file not in {*files}]:
         rank_zero_info(
-            f"{len(others)} of {len(found)} in {folder} left out, such as {shown(others[0])}: not {', '.join(SUFFIXES)}"
+            f"{len(others)} of {len(found)} in {folder} left out, such as {printable(others[0])}: not {', '.join(SUFFIXES)}"
         )
     return files
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from _faults.equal import same
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
@@ -97,16 +98,6 @@ def fit(folder, options, *callbacks, resumed=None, exact=True):
         [c.scheduler.state_dict() for c in trainer.lr_scheduler_configs],
     ]
     return net, rows.rows, [state, trainer.global_step, trainer.current_epoch, torch.get_rng_state()]
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
 
 
 OPTIONS = {

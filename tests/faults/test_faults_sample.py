@@ -1,11 +1,6 @@
 """A short sample of each fault that `make faults` injects."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # for the processes that trials start, too
 from faults import all_faults
 
 SAMPLES = [

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from _faults.equal import same
 
 SMALL = [
     "--model.network=FCN",
@@ -31,16 +32,6 @@ INTERRUPT = ["--trainer.callbacks=stn_test_helpers.Interrupt", "--trainer.callba
 
 def checkpoint(folder, run, name="last"):
     return torch.load(folder / f"version_{run}" / "checkpoints" / f"{name}.ckpt", weights_only=True)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
 
 
 @pytest.fixture(params=SCHEDULES)

@@ -1,4 +1,4 @@
-"""The processes of a run: none outlives the others."""
+"""The ranks of a run: none outlives the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import StrategyRegistry
 
-from stn_lightning.callbacks._termination import EXIT_CODE, end_now
+from stn_lightning.processes._termination import EXIT_CODE, end_now
 
 TIMEOUT = timedelta(seconds=120)
 MAIN = "STN_MAIN_PROCESS"
