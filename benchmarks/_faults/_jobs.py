@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
@@ -97,17 +98,16 @@ class Job:
         return sorted(self.folder.glob("runs/version_*/checkpoints/*.ckpt"))
 
     def end(self, seconds: float) -> tuple[int | None, float, int]:
-        """Waits for its end, and kills what is left: (exit code, None where it hung; after how long; processes left)."""
+        """Waits until all of it has ended, kills what has not: (exit code, None where it hung; after how long; processes left)."""
         start = monotonic()
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
+        while (left := self.processes()) and monotonic() < start + seconds:
+            self.process.poll()
+            sleep(0.05)
         took = monotonic() - start
-        sleep(1.0)
-        left = [number for number in self.processes() if number != self.process.pid]
-        for number in [*left, *([self.process.pid] if code is None else [])]:
-            os.kill(number, signal.SIGKILL)
+        code = self.process.poll()
+        for number in left:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         self.process.wait()
         return code, took, len(left)
 
