@@ -98,7 +98,7 @@ class Job:
         return sorted(self.folder.glob("runs/version_*/checkpoints/*.ckpt"))
 
     def end(self, seconds: float) -> tuple[int | None, float, int]:
-        """Waits until all of it has ended, kills what has not: (exit code, None where it hung; after how long; processes left)."""
+        """Waits for the last of it, kills what is left: (exit code, None where it hung; after how long; processes left)."""
         start = monotonic()
         while (left := self.processes()) and monotonic() < start + seconds:
             self.process.poll()
