@@ -100,11 +100,9 @@ class Job:
     def end(self, seconds: float) -> tuple[int | None, float, int]:
         """Waits for the last of it, kills what is left: (exit code, None where it hung; after how long; processes left)."""
         start = monotonic()
-        while (left := self.processes()) and monotonic() < start + seconds:
-            self.process.poll()
+        while ((left := self.processes()) or self.process.poll() is None) and monotonic() < start + seconds:
             sleep(0.05)
-        took = monotonic() - start
-        code = self.process.poll()
+        took, code = monotonic() - start, self.process.poll()
         for number in left:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
