@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 from stn_lightning._import_policy import ImportPolicy
 from stn_lightning.plugins import PluginError, Registry
@@ -22,21 +24,30 @@ def installed(registries: Sequence[Registry]) -> str:
     return "\n".join(f"installed {registry.kind}s: {registry.names()}" for registry in registries)
 
 
-def cause(message: str, registries: Sequence[Registry], policy: ImportPolicy | None = None) -> str:
+def cause(
+    message: str,
+    registries: Sequence[Registry],
+    policy: ImportPolicy | None = None,
+    rooms: Mapping[str, tuple[ModuleType, type]] | None = None,
+) -> str:
     """The cause in a parser's message, in one line: the option, and what is wrong with its value.
 
     Args:
         message: jsonargparse's text, which lists what each accepted type has against the value.
         registries: those whose names the option may hold.
         policy: the one that a refused import is of.
+        rooms: of an option's last name, the package whose classes it may hold, and what they are subclasses of.
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
+    option = keys[-1].rpartition(".")[2] if keys else ""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     reasons = [line for line in lines if not BOILERPLATE.match(line)]
     for registry in registries:
         for name in NO_SUCH_NAME.findall(message):
-            if keys and keys[-1].rpartition(".")[2] == registry.kind:
+            if option == registry.kind:
                 reasons = [_why_not(registry, name)]
+    if rooms is not None and option in rooms and (unknown := NO_SUCH_NAME.findall(message)):
+        reasons = [f"no class {unknown[-1]!r}; possible: {_classes(*rooms[option])}, or a class path"]
     given = GIVEN.search(message)
     refused = REFUSED.search(message)
     if refused and policy is not None:
@@ -45,6 +56,13 @@ def cause(message: str, registries: Sequence[Registry], policy: ImportPolicy | N
         reasons[-1] += f"; got {given[1]}"
     where = f"--{'.'.join(keys)}: " if keys else ""
     return where + ("; ".join(dict.fromkeys(reasons)) or " ".join(message.split()))
+
+
+def _classes(room: ModuleType, base: type) -> str:
+    found = [getattr(room, name) for name in room.__all__]
+    return ", ".join(
+        sorted(c.__name__ for c in found if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c))
+    )
 
 
 def _why_not(registry: Registry, name: str) -> str:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
@@ -19,9 +20,21 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO, TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import nn
 
-import stn_lightning.data  # noqa: F401  (its classes are known by their short names)
-from stn_lightning import __version__, _commands, localisations, samplers, transforms
+from stn_lightning import (
+    __version__,
+    _commands,
+    callbacks,
+    data,
+    distortions,
+    localisations,
+    networks,
+    penalties,
+    samplers,
+    tasks,
+    transforms,
+)
 from stn_lightning._checkpoints import check_complete, check_same_data, check_same_model
 from stn_lightning._import_policy import OPTION, VARIABLE, ImportPolicy
 from stn_lightning._messages import cause, installed
@@ -46,6 +59,14 @@ from stn_lightning.checkpoints._finding import NAMES
 from stn_lightning.processes import EXIT_CODE, end_now, end_with_parent, limit_waiting, look_after_children
 from stn_lightning.tasks import NonFiniteLossError, Task
 
+ROOMS: dict[str, tuple[ModuleType, type]] = {
+    "model": (tasks, Task),
+    "data": (data, LightningDataModule),
+    "network": (networks, nn.Module),
+    "distortion": (distortions, distortions.Distortion),
+    "penalties": (penalties, penalties.Penalty),
+    "callbacks": (callbacks, Callback),
+}
 REGISTRIES = (transforms.registry, localisations.registry, samplers.registry)
 DEFAULTS = {"model": "stn_lightning.tasks.Classification", "data": "stn_lightning.data.DistortedDigits"}
 DEFAULT_EPOCHS = 20
@@ -79,7 +100,7 @@ class Parser(LightningArgumentParser):
         """Ends the command with the cause."""
         if not self.exit_on_error:
             super().error(message, ex)
-        sys.stderr.write(f"{self.prog.split(' [')[0]}: error: {cause(message, REGISTRIES, self.policy)}\n")
+        sys.stderr.write(f"{self.prog.split(' [')[0]}: error: {cause(message, REGISTRIES, self.policy, ROOMS)}\n")
         self.exit(2)
         raise AssertionError
 
@@ -211,7 +232,10 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         limit_waiting()
-        trainer = self._usual_trainer(**kwargs)
+        try:
+            trainer = self._usual_trainer(**kwargs)
+        except TypeError as e:  # Lightning's, of devices
+            raise ValueError(f"--trainer: {e}") from e
         plugins = _as_list(self.config_init[self.subcommand].trainer.plugins)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO and not any(isinstance(p, CheckpointIO) for p in plugins):
             trainer.strategy.checkpoint_io = self.checkpoints

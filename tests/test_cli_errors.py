@@ -60,12 +60,33 @@ def test_download_without_a_network(stn, monkeypatch):
         (["--trainer.accelerator=gpuu"], "gpuu"),
         (["--trainer.max_epochs=-3"], "max_epochs"),
         (["--trainer.devices=0"], "devices"),
+        (["--trainer.devices={a: [1]}"], "devices"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_argument_out_of_range(stn, options, text):
     message = stn("fit", "--model.network=FCN", "--trainer.limit_train_batches=1", "--trainer.max_epochs=1", *options).message
     assert text in message
+
+
+@pytest.mark.parametrize(
+    ("option", "possible"),
+    [
+        ("--data=Digits", "DistortedDigits"),
+        ("--model=Classify", "Classification"),
+        ("--model.network=CNNN", "CNN"),
+        ("--data.distortion=RTSS", "RandomPlacement"),
+        ("--model.penalties+=Overlaps", "Overlap"),
+        ("--trainer.callbacks=BestAndLas", "BestAndLast"),
+    ],
+)
+def test_unknown_class_names_those_that_are_possible(stn, option, possible):
+    done = stn("fit", option)
+    assert done.code == 2
+    name, value = option.split("=")
+    assert f"{name.removesuffix('+')}: no class {value!r}; possible: " in done.err
+    assert possible in done.err
+    assert "Distortion," not in done.err, "an abstract class"
 
 
 def test_image_too_small_for_the_network(stn):
