@@ -1,7 +1,7 @@
 """The coordinate contract as pure functions.
 
 Convention:
-    - Points are (x, y[, z]); sizes are (H, W) or (D, H, W). The last size belongs to x.
+    - Points are (x[, y[, z]]); sizes are (L,), (H, W) or (D, H, W). The last size belongs to x.
     - Normalised coordinates span the image by [-1, 1]. With ``align_corners=False`` -1 and 1 are the outer edges of the corner
       pixels, with ``align_corners=True`` their centres.
     - A transform maps target (output) to source (input) coordinates.
@@ -17,12 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SIZE = {1: "L", 2: "H, W", 3: "D, H, W"}
+
 
 def checked_size(size: object, ndim: int, name: str) -> tuple[int, ...]:
     """A size as a tuple of positive integers.
 
     Args:
-        size: what should be (H, W) or (D, H, W).
+        size: what should be (L,), (H, W) or (D, H, W).
         ndim: how many integers it should have.
         name: of the argument, for the message.
 
@@ -34,8 +36,7 @@ def checked_size(size: object, ndim: int, name: str) -> tuple[int, ...]:
     except TypeError:
         sizes = ()
     if len(sizes) != ndim or min(sizes) < 1:
-        names = "(H, W)" if ndim == 2 else "(D, H, W)"
-        raise ValueError(f"{name}: expected {ndim} positive integers {names}, got {size}")
+        raise ValueError(f"{name}: expected {ndim} positive integer{'s' * (ndim > 1)} ({SIZE[ndim]}), got {size}")
     return sizes
 
 
@@ -50,8 +51,8 @@ def pixel_to_normalised(pixel: Tensor, size: Sequence[int], align_corners: bool 
     """Normalised coordinates of pixel coordinates (0 is the centre of the first pixel).
 
     Args:
-        pixel: (..., ndim) points, (x, y[, z]).
-        size: (H, W) or (D, H, W) of the image.
+        pixel: (..., ndim) points, (x[, y[, z]]).
+        size: (L,), (H, W) or (D, H, W) of the image.
         align_corners: whether -1 and 1 are the centres of the corner pixels. At size 1 the coordinate is then 0.
 
     Returns:
@@ -67,8 +68,8 @@ def normalised_to_pixel(points: Tensor, size: Sequence[int], align_corners: bool
     """Pixel coordinates (0 is the centre of the first pixel) of normalised coordinates.
 
     Args:
-        points: (..., ndim) points, (x, y[, z]).
-        size: (H, W) or (D, H, W) of the image.
+        points: (..., ndim) points, (x[, y[, z]]).
+        size: (L,), (H, W) or (D, H, W) of the image.
         align_corners: whether -1 and 1 are the centres of the corner pixels.
 
     Returns:
@@ -84,11 +85,11 @@ def regular_points(size: Sequence[int], align_corners: bool = False) -> Tensor:
     """Normalised coordinates of the pixel centres, row by row.
 
     Args:
-        size: (H, W) or (D, H, W).
+        size: (L,), (H, W) or (D, H, W).
         align_corners: whether -1 and 1 are the centres of the corner pixels.
 
     Returns:
-        (N, ndim) points (x, y[, z]) in float64 on the CPU; N is the product of ``size``.
+        (N, ndim) points (x[, y[, z]]) in float64 on the CPU; N is the product of ``size``.
     """
     axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
     pixel = torch.stack([axis.reshape(-1) for axis in reversed(axes)], dim=-1)
@@ -105,6 +106,34 @@ def homogeneous(points: Tensor) -> Tensor:
         (..., ndim + 1) points.
     """
     return torch.cat([points, torch.ones_like(points[..., :1])], dim=-1)
+
+
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.grid_sample`` in one dimension too, which that function does not have.
+
+    A line is read as an image of one row at y = 0. That is the centre of the row under both settings of ``align_corners``, and
+    no other row has a weight, whatever lies outside: so the numbers are exactly those of a sum over the line.
+
+    Args:
+        input: (B, C, *size).
+        grid: (B, *output size, ndim) normalised points; ndim 1, 2 or 3.
+        mode: ``nearest``, ``bilinear`` (linear in one dimension, trilinear in three), or ``bicubic`` (not in three).
+        padding_mode: what lies outside: ``zeros``, ``border`` or ``reflection``.
+        align_corners: whether -1 and 1 are the centres of the corner pixels.
+
+    Returns:
+        (B, C, *output size).
+    """
+    if grid.shape[-1] > 1:
+        return F.grid_sample(input, grid, mode, padding_mode, align_corners)
+    row = F.pad(grid, (0, 1)).unsqueeze(1)
+    return F.grid_sample(input.unsqueeze(2), row, mode, padding_mode, align_corners).squeeze(2)
 
 
 def mean_affine(grid: Tensor, align_corners: bool = False) -> Tensor:
@@ -139,8 +168,8 @@ def composed_grid(grids: Sequence[Tensor], size: Sequence[int], align_corners: b
 
     Args:
         grids: (B, *size_i, ndim) normalised source points of each warp, from the input inwards. Their sizes may differ.
-        size: (H, W) or (D, H, W): the output has a point at each pixel centre of the deepest output at this size. At the size
-            of the last grid they are that grid's own points.
+        size: (L,), (H, W) or (D, H, W): the output has a point at each pixel centre of the deepest output at this size. At the
+            size of the last grid they are that grid's own points.
         align_corners: whether -1 and 1 are the centres of the corner pixels, in every grid and in ``size``.
 
     Returns:
@@ -166,5 +195,5 @@ def _grid_at(points: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
     affine = mean_affine(grid, align_corners).transpose(1, 2)
     nodes = homogeneous(regular_points(grid.shape[1:-1], align_corners))
     rest = (grid - (nodes @ affine).view_as(grid)).movedim(-1, 1)
-    between = F.grid_sample(rest, points, mode="bilinear", padding_mode="border", align_corners=align_corners)
+    between = grid_sample(rest, points, padding_mode="border", align_corners=align_corners)
     return (homogeneous(points).flatten(1, -2) @ affine).view_as(points) + between.movedim(1, -1)

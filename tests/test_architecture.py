@@ -16,6 +16,7 @@ ROOMS = [
     "checkpoints",
     "_yaml",
     "reporting",
+    "reproducing",
     "geometry",
     "plugins",
     "component",
@@ -44,6 +45,7 @@ ROOMS = [
     "_plugin_commands",
     "_export_command",
     "_report_command",
+    "_reproduce_command",
     "_show_command",
     "__main__",
 ]
@@ -149,9 +151,12 @@ def test_built_ins_come_from_our_own_entry_points():
         g: {p.name for p in points.select(group=f"stn_lightning.{g}")} for g in ("transforms", "samplers", "localisations")
     }
     assert groups == {
-        "transforms": {"translation", "attention", "similarity", "affine", "projective", "tps"},
-        "samplers": {"nearest", "bilinear", "bicubic", "bspline", "antialiased"},
-        "localisations": {"fc", "conv", "backbone", "bounded", "soft_argmax"},
+        "transforms": {
+            *("translation", "attention", "similarity", "affine", "affine1d", "affine3d", "projective", "tps"),
+            *("flow", "piecewise_affine"),
+        },
+        "samplers": {"nearest", "bilinear", "bicubic", "bspline", "antialiased", "linear", "trilinear"},
+        "localisations": {"fc", "conv", "conv1d", "conv3d", "backbone", "bounded", "recurrent", "shallow", "soft_argmax"},
     }
 
 

@@ -70,6 +70,7 @@ def test_arguments_that_are_changed_later_are_kept_as_given():
         "regularisation": 0.0,
         "learn_basis": False,
         "basis_size": None,
+        "basis_rank": None,
     }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from stn_lightning.geometry import normalised_to_pixel
 
 GAP = 4
+CURVE = 96  # pixels a side of a signal's curve
 PIXELS_SHOW = 4  # enlarged so many times, pixels stay squares
 SMOOTHNESS = 4
 Colour = tuple[int, int, int]
@@ -28,9 +29,14 @@ PARTS: tuple[Colour, ...] = (
 def shown(images: Tensor) -> Tensor:
     """Images (B, C, H, W) as (B, C', H, W) of [0, 1] on the CPU, C' 1 or 3.
 
-    Other than 1 or 3 channels are averaged; what leaves [0, 1] is rescaled to it, each image by its own range.
+    Other than 1 or 3 channels are averaged; what leaves [0, 1] is rescaled to it, each image by its own range. Of volumes
+    (B, C, D, H, W) the sum over their depth is shown, of signals (B, C, L) the curve of the mean over their channels.
     """
     images = images.detach().float().cpu().nan_to_num(0.0)
+    if images.ndim == 3:
+        return curves(images.mean(1))
+    if images.ndim == 5:
+        images = images.sum(2)
     if images.shape[1] not in (1, 3):
         images = images.mean(1, keepdim=True)
     if images.min() < -0.01 or images.max() > 1.01:
@@ -39,13 +45,37 @@ def shown(images: Tensor) -> Tensor:
     return images.clamp(0, 1)
 
 
+def curves(signals: Tensor) -> Tensor:
+    """Signals (B, L) as white curves on black (B, 1, CURVE, CURVE), each over its own range, the largest value on top."""
+    low, high = signals.amin(1, keepdim=True), signals.amax(1, keepdim=True)
+    heights = (high - signals) / (high - low).clamp(min=1e-6) * (CURVE - 1)
+    heights = F.interpolate(heights[:, None], size=CURVE + 1, mode="linear", align_corners=True)[:, 0]
+    top, bottom = torch.minimum(heights[:, 1:], heights[:, :-1]), torch.maximum(heights[:, 1:], heights[:, :-1])
+    rows = torch.arange(CURVE).view(1, -1, 1)
+    return ((rows >= top[:, None] - 1) & (rows <= bottom[:, None] + 1)).float()[:, None]
+
+
+def in_the_plane(grid: Tensor) -> Tensor:
+    """A grid (*size, ndim) as one of the picture (H', W', 2).
+
+    Of a volume it is the middle slice, seen along the depth as the volume is; of a signal the window's two ends, over the
+    height of the picture.
+    """
+    if grid.shape[-1] == 3:
+        return grid[len(grid) // 2, :, :, :2]
+    if grid.shape[-1] == 1:
+        # of two rows, whose outer edges are twice as far
+        return torch.stack([F.pad(grid, (0, 1), value=y) for y in (-0.485, 0.485)])
+    return grid
+
+
 def in_bytes(images: Tensor) -> Tensor:
     """Images in [0, 1] as uint8."""
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def cells(images: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) as (B, 3, side, side) uint8, in the colours of ``shown``.
+    """Images (B, C, *size) as (B, 3, side, side) uint8, in the colours of ``shown``.
 
     Pixels that become squares of a whole number of pixels, or large ones, stay squares; else images are resized smoothly.
     """
@@ -61,7 +91,7 @@ def row(cells: Tensor) -> Tensor:
 
 
 def framed(images: Tensor, side: int, colour: Colour, width: int) -> Tensor:
-    """Images (B, C, H, W) as cells (B, 3, side, side) with a frame around the image."""
+    """Images (B, C, *size) as cells (B, 3, side, side) with a frame around the image."""
     frame = torch.tensor(colour, dtype=torch.uint8)[:, None, None].repeat(len(images), 1, side, side)
     frame[:, :, width : side - width, width : side - width] = cells(images, side - 2 * width)
     return frame
@@ -70,13 +100,13 @@ def framed(images: Tensor, side: int, colour: Colour, width: int) -> Tensor:
 def outlined(
     cells: Tensor, grids: Tensor, colour: Colour = ORANGE, width: float = 2, inside: bool = False, lines: int = 0
 ) -> Tensor:
-    """Cells (B, 3, side, side) with the outlines of grids (B, H', W', 2), normalised points of the cells.
+    """Cells (B, 3, side, side) with the outlines of grids (B, H', W', 2), or others ``in_the_plane``, points of the cells.
 
     A line runs along the outline, or all of its width ``inside`` it: then those of neighbours stand side by side. So many
     thinner ``lines`` each way, evenly spaced in the grid, show how it bends.
     """
     pairs = zip(cells, grids.cpu(), strict=True)
-    return torch.stack([_with_outline(cell, grid, colour, width, inside, lines) for cell, grid in pairs])
+    return torch.stack([_with_outline(cell, in_the_plane(grid), colour, width, inside, lines) for cell, grid in pairs])
 
 
 def to_the_edges(grid: Tensor) -> Tensor:

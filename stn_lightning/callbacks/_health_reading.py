@@ -61,18 +61,22 @@ class Head(NamedTuple):
 def head_of(module: nn.Module, name: str) -> Head | None:
     """The head of a localisation net whose theta is that of ``warps[name]``; None where the network has names of its own.
 
-    A ``SpatialTransformer`` is known by its name in the network, the parts of ``ParallelSpatialTransformers`` by number.
+    A ``SpatialTransformer`` is known by its name in the network; one of ``ParallelSpatialTransformers`` by that and its
+    number, or by its number alone where none has the name.
     """
-    number = name.rpartition(".")[2]
+    placement, _, number = name.rpartition(".")
+    parallel: dict[str, ParallelSpatialTransformers] = {}
     for path, layer in module.named_modules():
         if isinstance(layer, SpatialTransformer) and path.rpartition(".")[2] == name:
             return Head(layer.localisation, 0)
-        if isinstance(layer, ParallelSpatialTransformers) and number.isdecimal():
-            nets = [net for net in layer.localisations if isinstance(net, Localisation)]
-            heads = [Head(net, i) for net in nets for i in range(net.num_heads)]
-            if 0 < int(number) <= len(heads):
-                return heads[int(number) - 1]
-    return None
+        if isinstance(layer, ParallelSpatialTransformers):
+            parallel[path.rpartition(".")[2]] = layer
+    if not parallel or not number.isdecimal():
+        return None
+    layers = parallel.get(placement, next(iter(parallel.values())))
+    nets = [net for net in layers.localisations if isinstance(net, Localisation)]
+    heads = [Head(net, i) for net in nets for i in range(net.num_heads)]
+    return heads[int(number) - 1] if 0 < int(number) <= len(heads) else None
 
 
 class _Place(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stn_lightning.geometry import composed_grid, normalised_to_pixel, pixel_to_normalised
 from stn_lightning.networks import INPUT
-from stn_lightning.samplers import Bilinear
+from stn_lightning.samplers import multilinear
 from stn_lightning.spatial_transformer import Warped
 
 OVERSHOOT = 0.25
@@ -82,8 +82,8 @@ def paths(images: Tensor, warps: Mapping[str, Warped]) -> dict[str, Tensor]:
 
 
 def seen(images: Tensor, path: Tensor) -> Tensor:
-    """Images (B, C, H, W) on the CPU as they appear at the end of a path (B, H', W', 2): bilinear, black outside."""
-    sampled: Tensor = Bilinear()(images.detach().float().cpu(), path)
+    """Images (B, C, *size) on the CPU as they appear at the end of a path (B, *size', ndim): bilinear, black outside."""
+    sampled: Tensor = multilinear(path.shape[-1])(images.detach().float().cpu(), path)
     return sampled
 
 
@@ -98,8 +98,9 @@ def shown_output(name: str, images: Tensor, warped: Warped) -> Tensor:
     output = warped.output.detach().float().cpu()
     if name != INPUT or output.shape[1] != images.shape[1]:
         mean = output.mean(1, keepdim=True)
-        low, high = mean.amin((1, 2, 3), keepdim=True), mean.amax((1, 2, 3), keepdim=True)
+        axes = tuple(range(1, mean.ndim))
+        low, high = mean.amin(axes, keepdim=True), mean.amax(axes, keepdim=True)
         return (mean - low) / (high - low).clamp(min=1e-6)
-    if output.min() < -OVERSHOOT or output.max() > 1 + OVERSHOOT:
+    if images.ndim == 4 and (output.min() < -OVERSHOOT or output.max() > 1 + OVERSHOOT):
         return seen(images, warped.grid.detach().float().cpu())
     return output.clamp(0, 1) if images.min() >= 0 and images.max() <= 1 else output

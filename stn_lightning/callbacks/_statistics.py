@@ -18,21 +18,33 @@ def in_words(warped: Warped, input_size: Sequence[int]) -> dict[str, Tensor]:
 
     Args:
         warped: what a spatial transformer did with a batch.
-        input_size: (H, W) of the image.
+        input_size: (H, W) of the image, or (L,), or (D, H, W).
 
     Returns:
-        ``angle_degrees``, in (-180, 180], clockwise, of the window in the image; ``scale``, side of the window relative to
-        the image's (the square root of the area); ``shift_x_pixels``, ``shift_y_pixels`` of its centre from the image's.
-        Each (B,).
+        ``angle_degrees``, in (-180, 180], clockwise, of the window in the image (in space that about its axis, in [0, 180]; a
+        line has none); ``scale``, side of the window relative to the image's (the root of area or volume);
+        ``shift_x_pixels``, ``shift_y_pixels`` and so on of its centre from the image's. Each (B,).
     """
     affine = mean_affine(warped.grid.detach().float())
-    half = affine.new_tensor([input_size[1] / 2, input_size[0] / 2])
-    size = warped.grid.shape[1:-1]
-    linear = half[:, None] * affine[:, :, :2] * affine.new_tensor([2 / size[1], 2 / size[0]])
-    angle = torch.atan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
-    scale = torch.linalg.det(affine[:, :, :2]).abs().sqrt()
-    shift_x, shift_y = (half * affine[:, :, 2]).unbind(1)
-    return {"angle_degrees": angle.rad2deg(), "scale": scale, "shift_x_pixels": shift_x, "shift_y_pixels": shift_y}
+    ndim = affine.shape[1]
+    half = affine.new_tensor(list(input_size)[::-1]) / 2
+    size = affine.new_tensor(warped.grid.shape[1:-1][::-1])
+    linear = half[:, None] * affine[:, :, :-1] * (2 / size)
+    words = {} if ndim == 1 else {"angle_degrees": _angle(linear).rad2deg()}
+    words["scale"] = torch.linalg.det(affine[:, :, :-1]).abs() ** (1 / ndim)
+    shifts = (half * affine[:, :, -1]).unbind(1)
+    return words | {f"shift_{axis}_pixels": shift for axis, shift in zip("xyz", shifts, strict=False)}
+
+
+def _angle(linear: Tensor) -> Tensor:
+    """The angle of the rotation nearest to linear maps (B, ndim, ndim), in radians."""
+    if linear.shape[1] == 2:
+        return torch.atan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
+    u, _, vh = torch.linalg.svd(linear)
+    turn = u @ vh
+    trace = turn.diagonal(dim1=1, dim2=2).sum(1) * torch.linalg.det(turn)  # of a mirrored window, less the mirror
+    angle: Tensor = ((trace - 1) / 2).clamp(-1, 1).acos()
+    return angle
 
 
 class WarpStatistics(ValidationCallback):

@@ -9,6 +9,7 @@ from stn_lightning.penalties._identity import Identity
 from stn_lightning.penalties._outside import Outside, outside
 from stn_lightning.penalties._overlap import Overlap, overlap
 from stn_lightning.penalties._penalty import GridPenalty, Penalty
+from stn_lightning.penalties._smoothness import Smoothness
 
 __all__ = [
     "Area",
@@ -18,6 +19,7 @@ __all__ = [
     "Outside",
     "Overlap",
     "Penalty",
+    "Smoothness",
     "cell_areas",
     "outside",
     "overlap",

@@ -32,24 +32,24 @@ class Area(GridPenalty):
 
     def of_grid(self, grid: Tensor) -> Tensor:
         areas = cell_areas(grid, self.align_corners)
-        excess: Tensor = ((self.least - areas).relu() + (areas - self.most).relu()).mean((1, 2))
+        excess: Tensor = ((self.least - areas).relu() + (areas - self.most).relu()).flatten(1).mean(1)
         return excess
 
 
 def cell_areas(grid: Tensor, align_corners: bool = False) -> Tensor:
     """Area of each cell between four points of a grid, relative to that of the identity's: (B, H - 1, W - 1).
 
-    It is that of the quadrilateral; negative where the cell is turned over.
+    It is that of the quadrilateral; negative where the cell is turned over. On a line it is a length, in space a volume.
 
     Args:
-        grid: (B, H, W, 2) normalised source points, at least 2x2.
+        grid: (B, *size, ndim) normalised source points, at least 2 in each direction.
         align_corners: whether -1 and 1 are the centres of the corner pixels.
 
     Raises:
         ValueError: for a smaller grid.
     """
-    height, width = grid.shape[1:3]
-    if min(height, width) < 2:
-        raise ValueError(f"expected grids of at least 2x2 points to have an area, got {height}x{width}")
-    lost = int(align_corners)
-    return determinants(jacobians(grid, (2 / (width - lost), 2 / (height - lost))))
+    size = grid.shape[1:-1]
+    if min(size) < 2:
+        least, got = "x".join("2" * len(size)), "x".join(map(str, size))
+        raise ValueError(f"expected grids of at least {least} points to have an area, got {got}")
+    return determinants(jacobians(grid, [2 / (n - align_corners) for n in reversed(size)]))

@@ -58,6 +58,8 @@ class Equivariance(Penalty):
         names = [name for name in output.warps if name.partition(".")[0] == first]
         if not names:
             return output.prediction.new_zeros(())
+        if images.ndim != 4:
+            raise ValueError(f"Equivariance: expected images (B, C, H, W), got {tuple(images.shape)}")
         b = self._draw(images)
         places = _AFFINE.grid(b.flatten(1), images.shape[2:], self.align_corners)
         moved = network(_BILINEAR(images, places, self.align_corners))

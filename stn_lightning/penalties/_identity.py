@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from stn_lightning.geometry import regular_points
 from stn_lightning.penalties._penalty import GridPenalty
-from stn_lightning.transforms import Affine
 
 
 class Identity(GridPenalty):
@@ -21,9 +21,6 @@ class Identity(GridPenalty):
         self.align_corners = align_corners
 
     def of_grid(self, grid: Tensor) -> Tensor:
-        identity = _AFFINE.grid(_AFFINE.identity()[None].to(grid), grid.shape[1:3], self.align_corners)
-        squared: Tensor = (grid - identity).square().sum(-1).mean((1, 2))
+        identity = regular_points(grid.shape[1:-1], self.align_corners).to(grid)
+        squared: Tensor = (grid.flatten(1, -2) - identity).square().sum(-1).mean(1)
         return squared
-
-
-_AFFINE = Affine()

@@ -22,7 +22,7 @@ def outside(grid: Tensor) -> Tensor:
     """How far a window leaves the image: mean distance (B,) of its points to [-1, 1], in each coordinate.
 
     Args:
-        grid: (B, H, W, 2) normalised source points.
+        grid: (B, *size, ndim) normalised source points.
     """
-    distance: Tensor = (grid.abs() - 1).relu().mean((1, 2, 3))
+    distance: Tensor = (grid.abs() - 1).relu().flatten(1).mean(1)
     return distance

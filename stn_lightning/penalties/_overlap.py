@@ -30,10 +30,11 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
     """Share (B,) by which two windows coincide: 1 at the same centre, 0 from a window's side apart.
 
     Args:
-        first: (B, H, W, 2) normalised source points.
-        second: (B, H, W, 2).
+        first: (B, *size, ndim) normalised source points.
+        second: (B, *size, ndim).
     """
-    distance = torch.linalg.vector_norm(first.mean((1, 2)) - second.mean((1, 2)), dim=1)
-    side = torch.linalg.vector_norm((first.amax((1, 2)) - first.amin((1, 2))), dim=1) / sqrt(2)
+    first, second = first.flatten(1, -2), second.flatten(1, -2)
+    distance = torch.linalg.vector_norm(first.mean(1) - second.mean(1), dim=1)
+    side = torch.linalg.vector_norm(first.amax(1) - first.amin(1), dim=1) / sqrt(first.shape[-1])
     share: Tensor = (1 - distance / side.detach().clamp(min=1e-6)).relu()
     return share

@@ -11,8 +11,11 @@ from stn_lightning.samplers._bicubic import Bicubic
 from stn_lightning.samplers._bilinear import Bilinear
 from stn_lightning.samplers._bspline import BSpline
 from stn_lightning.samplers._interpolation import Interpolation
+from stn_lightning.samplers._linear import Linear
+from stn_lightning.samplers._multilinear import multilinear
 from stn_lightning.samplers._nearest import Nearest
 from stn_lightning.samplers._sampler import Sampler, frame_mean
+from stn_lightning.samplers._trilinear import Trilinear
 
 registry = Sampler.registry = Registry("stn_lightning.samplers", Sampler)
 
@@ -21,4 +24,17 @@ def __getattr__(name: str) -> Any:
     return registry.resolve(name)
 
 
-__all__ = ["Antialiased", "BSpline", "Bicubic", "Bilinear", "Interpolation", "Nearest", "Sampler", "frame_mean", "registry"]
+__all__ = [
+    "Antialiased",
+    "BSpline",
+    "Bicubic",
+    "Bilinear",
+    "Interpolation",
+    "Linear",
+    "Nearest",
+    "Sampler",
+    "Trilinear",
+    "frame_mean",
+    "multilinear",
+    "registry",
+]

@@ -1,4 +1,4 @@
-"""The kernels of ``torch.nn.functional.grid_sample``."""
+"""The kernels of ``torch.nn.functional.grid_sample``, in one dimension too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stn_lightning.geometry import normalised_to_pixel
+from stn_lightning.geometry import grid_sample, normalised_to_pixel
 from stn_lightning.samplers._gathered import gathered
 from stn_lightning.samplers._sampler import PaddingMode, Sampler
 
@@ -40,7 +40,7 @@ class Interpolation(Sampler):
 
     def sample(self, input: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
         if not (self.deterministic or (input.is_cuda and torch.are_deterministic_algorithms_enabled())):
-            return F.grid_sample(input, grid, self.mode, self.padding_mode, align_corners)
+            return grid_sample(input, grid, self.mode, self.padding_mode, align_corners)
         points = normalised_to_pixel(grid.flatten(1, -2), input.shape[2:], align_corners)
         # zeros: a frame of zeros that goes on
         margin = int(self.padding_mode == "zeros")

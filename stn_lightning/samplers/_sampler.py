@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stn_lightning.component import Component
+from stn_lightning.geometry import SIZE
 
 PaddingMode = Literal["zeros", "border", "reflection", "background"]
 
@@ -17,14 +18,14 @@ class Sampler(Component, ABC):
     """Reads a feature map at the points of a grid. A subclass gives ``sample``.
 
     Convention:
-        Grid points are normalised (x, y[, z]) of the input: [-1, 1] spans it.
+        Grid points are normalised (x[, y[, z]]) of the input: [-1, 1] spans it.
 
     Args:
         padding_mode: what lies outside the input: ``zeros``, its ``border`` pixels, its ``reflection``, or its ``background``:
             one value for each sample and channel, the mean of the outermost pixels.
 
     Attributes:
-        ndim: dimensions of the space, 2 or 3.
+        ndim: dimensions of the space, 1 to 3.
         padding_mode: by what ``sample`` continues its input; ``zeros`` where ``forward`` takes a background off and adds it.
         background: whether the background lies outside.
         grid_gradient: what flows back to the grid: the ``exact`` derivative of the output, a ``surrogate`` that is meant to
@@ -48,12 +49,12 @@ class Sampler(Component, ABC):
         """The input at the points of the grid.
 
         Args:
-            input: (B, C, H, W) or (B, C, D, H, W) feature map, floating point.
-            grid: (B, H', W', 2) or (B, D', H', W', 3) normalised points, float32 or float64.
+            input: (B, C, *size) feature map, floating point; the size is (L,), (H, W) or (D, H, W).
+            grid: (B, *output size, ndim) normalised points, float32 or float64.
             align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
 
         Returns:
-            (B, C, *grid size), of the input's dtype. Half-precision features are read in the grid's precision.
+            (B, C, *output size), of the input's dtype. Half-precision features are read in the grid's precision.
 
         Raises:
             ValueError: for another rank, size or dtype.
@@ -73,7 +74,7 @@ class Sampler(Component, ABC):
 
     def _check(self, input: Tensor, grid: Tensor) -> None:
         name = type(self).__name__
-        sizes = "H, W" if self.ndim == 2 else "D, H, W"
+        sizes = SIZE[self.ndim]
         if input.ndim != self.ndim + 2 or 0 in input.shape[2:]:
             raise ValueError(f"{name}: expected input of shape (B, C, {sizes}), got {tuple(input.shape)}")
         if grid.ndim != self.ndim + 2 or grid.shape[-1] != self.ndim:
@@ -89,7 +90,7 @@ class Sampler(Component, ABC):
 
 
 def frame_mean(input: Tensor) -> Tensor:
-    """The mean of the outermost pixels of each sample and channel: (B, C, 1, 1) of (B, C, H, W), or so in space."""
+    """The mean of the outermost pixels of each sample and channel: (B, C, 1, 1) of (B, C, H, W), and so in other spaces."""
     inside = torch.ones((), dtype=torch.bool, device=input.device)
     for size in input.shape[2:]:
         place = torch.arange(size, device=input.device)

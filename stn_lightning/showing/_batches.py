@@ -42,8 +42,8 @@ def folder_batches(data: Any | None, folder: Path, input_shape: Sequence[int]) -
         data.images = str(folder)
         yield from _batches(data, "predict")
         return
-    channels, height, width = input_shape
-    if channels not in (1, 3) or height != width:
+    channels, height, *others = input_shape
+    if channels not in (1, 3) or others != [height]:
         raise ValueError(f"--images: expected a network of squares of 1 or 3 channels, got one of {tuple(input_shape)}")
     files = image_files(folder)
     read = NamedImages(files, [file.name for file in files], Framing(height, height, channels, upright=True))

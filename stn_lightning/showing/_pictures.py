@@ -38,7 +38,7 @@ def picture(sample: Sample, side: int = 288) -> Tensor:
     """
     views, grids = _views(sample.image[None], sample.warps, side)
     size = sample.image.shape[1:]
-    words = {f"{name}: {_in_a_line(grids[name], size)}": colour for name, colour in views.colours.items()}
+    words = {f"{name}: {', shift '.join(_words(grids[name], size, 0))}": colour for name, colour in views.colours.items()}
     return titled(views._replace(colours=words), 0, _title(sample))
 
 
@@ -72,8 +72,9 @@ def _block(samples: Sequence[Sample], side: int) -> Tensor:
     if not order:
         return stacked([*heading, columns(views)])
     last = order[-1]
-    units = in_words(warps[last]._replace(grid=outlines[last]), images.shape[2:])
-    words = [captions([text(units, i) for i in range(len(samples))], side) for text in (_angle_and_scale, _shift)]
+    warped = warps[last]._replace(grid=outlines[last])
+    lines = zip(*(_words(warped, images.shape[2:], i) for i in range(len(samples))), strict=True)
+    words = [captions(line, side) for line in lines]
     pictures = columns(views._replace(colours={}))
     return stacked([*heading, pictures, *words, legend(views.colours, pictures.shape[2])])
 
@@ -103,14 +104,9 @@ def _verdict(sample: Sample) -> str:
     return sample.predicted if sample.target is None else f"{sample.target} > {sample.predicted}"
 
 
-def _in_a_line(warped: Warped, size: Sequence[int]) -> str:
+def _words(warped: Warped, size: Sequence[int], i: int) -> list[str]:
+    """Angle and scale, and shift, of the i-th warp of a batch; a line of a signal has no angle."""
     units = in_words(warped, size)
-    return f"{_angle_and_scale(units, 0)}, shift {_shift(units, 0)}"
-
-
-def _angle_and_scale(units: Mapping[str, Tensor], i: int) -> str:
-    return f"{units['angle_degrees'][i]:+z.0f}°, scale {units['scale'][i]:.2f}"
-
-
-def _shift(units: Mapping[str, Tensor], i: int) -> str:
-    return f"({units['shift_x_pixels'][i]:+z.1f}, {units['shift_y_pixels'][i]:+z.1f}) px"
+    angle = [f"{units['angle_degrees'][i]:+z.0f}°"] if "angle_degrees" in units else []
+    shift = ", ".join(f"{value[i]:+z.1f}" for unit, value in units.items() if unit.startswith("shift_"))
+    return [", ".join([*angle, f"scale {units['scale'][i]:.2f}"]), f"({shift}) px"]

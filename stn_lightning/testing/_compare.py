@@ -47,7 +47,7 @@ def flaw(grid: Tensor, size: Sequence[int], align_corners: bool) -> str:
     points = grid.detach().double().reshape(-1, ndim)
     expected = regular_points(size, align_corners)
     if torch.allclose(points, expected.flip(-1), atol=1e-4):
-        return "the coordinates are transposed: points are (x, y[, z]), sizes are (H, W) or (D, H, W)"
+        return "the coordinates are transposed: points are (x[, y[, z]]), sizes are (L,), (H, W) or (D, H, W)"
     if torch.allclose(points, regular_points(size, not align_corners), atol=1e-4):
         return f"the grid is that of align_corners={not align_corners}: use the points that are given, or `_regular_points`"
     pixels = (points - expected) * expected.new_tensor(size[::-1]) / 2

@@ -20,6 +20,11 @@ from stn_lightning.testing._compare import same
 from stn_lightning.testing._signature import undescribed
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+SIZES: dict[int, list[tuple[int, ...]]] = {
+    1: [(7,), (4,), (1,)],
+    2: [(5, 7), (8, 6), (1, 4), (3, 1), (1, 1)],
+    3: [(3, 5, 4), (2, 1, 3), (1, 1, 1)],
+}
 
 
 class ComponentChecks:
@@ -166,6 +171,11 @@ class ComponentChecks:
     def trained(self, part: Any) -> None:
         """A forward and a backward pass."""
         raise NotImplementedError
+
+
+def with_other_strides(maps: Tensor) -> list[Tensor]:
+    """Maps (B, C, *size) with channels last, and transposed."""
+    return [maps.movedim(1, -1).contiguous().movedim(-1, 1), maps.mT.contiguous().mT]
 
 
 def _disturbed(part: Any) -> Any:

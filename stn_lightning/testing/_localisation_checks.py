@@ -13,9 +13,10 @@ from stn_lightning.component import class_path, init_args
 from stn_lightning.localisations import Localisation, registry
 from stn_lightning.plugins import Registry
 from stn_lightning.testing._compare import same
-from stn_lightning.testing._component_checks import DEVICES, ComponentChecks
+from stn_lightning.testing._component_checks import DEVICES, ComponentChecks, with_other_strides
 from stn_lightning.testing._programs import Program, check_compiled, check_exported, check_onnx
 
+SHAPES: dict[int, tuple[int, ...]] = {1: (3, 64), 2: (3, 64, 64), 3: (3, 28, 28, 28)}
 INITIAL = torch.linspace(-1, 1, 18).view(3, 6)  # three heads of six parameters, no two alike
 
 
@@ -23,14 +24,20 @@ class LocalisationChecks(ComponentChecks):
     """The contract of a localisation net.
 
     Attributes:
-        input_shape: (C, H, W) of the feature maps it is checked with.
+        input_shape: (C, *size) of the feature maps it is checked with; None for three channels of 64 samples, 64x64 pixels or
+            28x28x28 voxels.
     """
 
     registry: ClassVar[Registry] = registry
-    input_shape: ClassVar[tuple[int, ...]] = (3, 64, 64)
+    input_shape: ClassVar[tuple[int, ...] | None] = None
+
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of the feature maps."""
+        cls: Any = self.registry[self.name]
+        return self.input_shape or SHAPES[cls.ndim]
 
     def make(self, variant: Mapping[str, Any]) -> Any:
-        return self.registry[self.name](self.input_shape, INITIAL, **variant)
+        return self.registry[self.name](self.shape(), INITIAL, **variant)
 
     def rebuilt(self, data: Mapping[str, Any]) -> Any:
         arguments = {**data["init_args"], "initial": torch.tensor(data["init_args"]["initial"])}
@@ -44,11 +51,11 @@ class LocalisationChecks(ComponentChecks):
         return {"class_path": class_path(type(part)), "init_args": options}
 
     def positional(self, part: Any) -> tuple[Any, ...]:
-        return self.input_shape, INITIAL
+        return self.shape(), INITIAL
 
     def maps(self, batch: int = 4) -> Tensor:
-        """(B, *input_shape) noise."""
-        return torch.randn(batch, *self.input_shape)
+        """(B, C, *size) noise."""
+        return torch.randn(batch, *self.shape())
 
     def run(self, part: Any) -> Tensor:
         torch.manual_seed(3)
@@ -105,8 +112,7 @@ class LocalisationChecks(ComponentChecks):
     def test_input_may_be_any_view(self, part: Any) -> None:
         """channels_last and transposed feature maps."""
         part, x = _awake(part), self.maps()
-        last = torch.channels_last if part.ndim == 2 else torch.channels_last_3d
-        for view in (x.contiguous(memory_format=last), x.mT.contiguous().mT):
+        for view in with_other_strides(x):
             same(part(view), part(x), 1e-4, "feature maps with other strides give the same theta")
 
     def test_compiles_into_one_graph(self, part: Any, backend: str) -> None:
@@ -125,9 +131,9 @@ class LocalisationChecks(ComponentChecks):
             with pytest.raises(ValueError, match=r"expected.*got"):
                 part(wrong)
         with pytest.raises(ValueError, match=r"expected.*got"):
-            self.registry[self.name](self.input_shape, INITIAL[0], **variant)
+            self.registry[self.name](self.shape(), INITIAL[0], **variant)
         with pytest.raises(ValueError, match=r"expected.*got"):
-            self.registry[self.name](self.input_shape[1:], INITIAL, **variant)
+            self.registry[self.name](self.shape()[1:], INITIAL, **variant)
 
 
 def _awake(part: Any) -> Any:

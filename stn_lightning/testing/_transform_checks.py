@@ -12,14 +12,14 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from stn_lightning.geometry import regular_points
 from stn_lightning.plugins import Registry
-from stn_lightning.samplers import registry as samplers
+from stn_lightning.samplers import multilinear
 from stn_lightning.testing._compare import flaw, pixels_off, same
-from stn_lightning.testing._component_checks import DEVICES, ComponentChecks
+from stn_lightning.testing._component_checks import DEVICES, SIZES, ComponentChecks
 from stn_lightning.testing._programs import Program, check_compiled, check_exported, check_onnx
 from stn_lightning.transforms import registry
 
-SIZES: dict[int, list[tuple[int, ...]]] = {2: [(5, 7), (8, 6), (1, 4), (3, 1), (1, 1)], 3: [(3, 5, 4), (2, 1, 3), (1, 1, 1)]}
-LARGE: dict[int, tuple[int, ...]] = {2: (320, 448), 3: (8, 48, 64)}
+LARGE: dict[int, tuple[int, ...]] = {1: (4096,), 2: (320, 448), 3: (8, 48, 64)}
+SMALL: dict[int, tuple[int, ...]] = {1: (5,), 2: (3, 4), 3: (2, 3, 2)}
 EXACT = 1e-10  # float64 arithmetic on numbers of magnitude 1
 MOST_PIXELS_OFF = 1e-3
 both = pytest.mark.parametrize("align_corners", [False, True], ids=["", "align_corners"])
@@ -82,15 +82,15 @@ class TransformChecks(ComponentChecks):
 
     @both
     def test_identity_gives_the_image_itself(self, part: Any, align_corners: bool) -> None:
-        """Through bilinear sampling, within 1e-6 in float64 and 2e-7 * max(size) in float32."""
-        if not part.has_identity or part.ndim != 2:
-            pytest.skip("has no identity in two dimensions")
+        """Through linear sampling, within 1e-6 in float64 and 2e-7 * max(size) in float32."""
+        if not part.has_identity:
+            pytest.skip("has no identity")
         for dtype in (torch.float32, torch.float64):
             for size in self._sizes(part):
                 image = torch.rand(1, 2, *size, dtype=dtype)
                 grid = part.grid(part.identity().to(dtype)[None], size, align_corners)
                 tolerance = 1e-6 if dtype == torch.float64 else 2e-7 * max(size)
-                warped = samplers["bilinear"]("border")(image, grid, align_corners)
+                warped = multilinear(part.ndim, "border")(image, grid, align_corners)
                 same(warped, image, tolerance, f"the identity gives the image itself at {size=}, {align_corners=}")
 
     @both
@@ -179,7 +179,7 @@ class TransformChecks(ComponentChecks):
     def test_gradients(self, part: Any) -> None:
         """First and second derivatives in theta against finite differences, in float64."""
         theta = self.draw(part, 2).requires_grad_()
-        size = getattr(part, "basis_size", None) or ((3, 4) if part.ndim == 2 else (2, 3, 2))
+        size = getattr(part, "basis_size", None) or SMALL[part.ndim]
         part.double()
         assert part.grid(theta, size).requires_grad, "theta is detached: the grid does not depend on it for autograd"
         assert gradcheck(lambda t: part.grid(t, size), (theta,)), "the gradient in theta is not the derivative"

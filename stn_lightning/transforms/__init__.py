@@ -7,9 +7,13 @@ from typing import Any
 
 from stn_lightning.plugins import Registry
 from stn_lightning.transforms._affine import Affine
+from stn_lightning.transforms._affine1d import Affine1d
+from stn_lightning.transforms._affine3d import Affine3d
 from stn_lightning.transforms._attention import Attention
+from stn_lightning.transforms._flow import Flow
 from stn_lightning.transforms._linear import LinearTransform
 from stn_lightning.transforms._matrix import MatrixTransform
+from stn_lightning.transforms._piecewise_affine import PiecewiseAffine
 from stn_lightning.transforms._projective import Projective
 from stn_lightning.transforms._similarity import Similarity
 from stn_lightning.transforms._tps import ThinPlateSpline
@@ -25,9 +29,13 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Affine",
+    "Affine1d",
+    "Affine3d",
     "Attention",
+    "Flow",
     "LinearTransform",
     "MatrixTransform",
+    "PiecewiseAffine",
     "Projective",
     "Similarity",
     "ThinPlateSpline",

@@ -13,19 +13,19 @@ from stn_lightning.transforms._transform import Transform
 
 
 class MatrixTransform(Transform):
-    """A transform that is a 3x3 matrix on homogeneous points, and so can be composed and inverted.
+    """A transform that is a matrix on homogeneous points, 3x3 in the plane, and so can be composed and inverted.
 
     Convention:
-        ``matrix(theta)`` maps homogeneous normalised target points to source points.
+        ``matrix(theta)`` maps homogeneous normalised target points to source points; it has n = ndim + 1 rows and columns.
     """
 
     @abstractmethod
     def matrix(self, theta: Tensor) -> Tensor:
-        """(B, 3, 3) of theta (B, P)."""
+        """(B, n, n) of theta (B, P)."""
 
     @abstractmethod
     def from_matrix(self, matrix: Tensor) -> Tensor:
-        """Theta (B, P) of matrices (B, 3, 3) that belong to the family.
+        """Theta (B, P) of matrices (B, n, n) that belong to the family.
 
         Raises:
             ValueError: if the family is not closed under composition and inversion.
@@ -68,7 +68,7 @@ class MatrixTransform(Transform):
 
 
 class LinearMatrixTransform(LinearTransform, MatrixTransform):
-    """A subgroup of the affine maps: the basis is (x, y, 1)."""
+    """A subgroup of the affine maps: the basis is (x, y, 1), or so in other dimensions."""
 
     def __init__(self, learn_basis: bool = False, basis_size: tuple[int, int] | None = None) -> None:
         super().__init__(learn_basis, basis_size)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stn_lightning.geometry import homogeneous, regular_points
+from stn_lightning.geometry import homogeneous
+from stn_lightning.transforms._lattice import Array, as_float32, lattice
 from stn_lightning.transforms._linear import LinearTransform
 
 
@@ -31,6 +31,7 @@ class ThinPlateSpline(LinearTransform):
             (the smoothing parameter of scipy's RBFInterpolator).
         learn_basis: learn the basis too, see ``LinearTransform``.
         basis_size: (H, W) of the output at which it is learned.
+        basis_rank: rank of what is learned of it; None for any.
 
     Raises:
         ValueError: for control points that determine no spline, or a negative ``regularisation``.
@@ -43,11 +44,12 @@ class ThinPlateSpline(LinearTransform):
         regularisation: float = 0.0,
         learn_basis: bool = False,
         basis_size: tuple[int, int] | None = None,
+        basis_rank: int | None = None,
     ) -> None:
-        super().__init__(learn_basis, basis_size)
+        super().__init__(learn_basis, basis_size, basis_rank)
         if not regularisation >= 0:
             raise ValueError(f"expected regularisation of at least 0, got {regularisation}")
-        centres = _lattice(grid_size) if control_points is None else _free_points(control_points)
+        centres = lattice(grid_size)[1] if control_points is None else _free_points(control_points)
         self.num_params = centres.size
         self._centres = centres
         self._weights = _weights_by_position(centres, regularisation)
@@ -66,18 +68,8 @@ class ThinPlateSpline(LinearTransform):
         return (torch.cat([radial, homogeneous(xy)], dim=1) @ torch.from_numpy(self._weights).to(xy)).T
 
 
-Array = npt.NDArray[np.float64]
-
-
-def _lattice(grid_size: int | tuple[int, int]) -> Array:
-    size = (grid_size, grid_size) if isinstance(grid_size, int) else tuple(grid_size)
-    if len(size) != 2 or min(size) < 2:
-        raise ValueError(f"expected grid_size of at least 2 control points per side, got {grid_size}")
-    return _as_float32(regular_points(size, align_corners=True).numpy())
-
-
 def _free_points(control_points: Sequence[Sequence[float]]) -> Array:
-    points = _as_float32(control_points)
+    points = as_float32(control_points)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
         raise ValueError(f"expected control_points as at least 3 pairs (x, y), got an array of shape {points.shape}")
     if not np.isfinite(points).all():
@@ -87,11 +79,6 @@ def _free_points(control_points: Sequence[Sequence[float]]) -> Array:
     if np.linalg.matrix_rank(points - points.mean(axis=0)) < 2:
         raise ValueError("expected control_points that are not all on one line")
     return points
-
-
-def _as_float32(points: object) -> Array:
-    """Float32 numbers, in float64: the identity is then exact in either precision."""
-    return np.asarray(points, dtype=np.float32).astype(np.float64)
 
 
 def _weights_by_position(centres: Array, regularisation: float) -> Array:

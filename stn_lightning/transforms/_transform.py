@@ -22,11 +22,11 @@ class Transform(Component, ABC):
     ``p -> T_outer(T_inner(p))``. Who calls them meets a ValueError where a theta has none.
 
     Convention:
-        Points are normalised, (x, y[, z]); theta maps target points to source points.
+        Points are normalised, (x[, y[, z]]); theta maps target points to source points.
 
     Attributes:
         num_params: P, the number of parameters of one warp.
-        ndim: dimensions of the space, 2 or 3.
+        ndim: dimensions of the space, 1 to 3.
         has_identity: whether some theta leaves every point where it is.
         inverse_tolerance: how far, in normalised units and float64, ``inverse`` and ``compose`` may be off inside the image.
     """
@@ -65,7 +65,7 @@ class Transform(Component, ABC):
 
         Args:
             theta: (B, P) parameters. Half precision is promoted to float32.
-            size: (H, W) or (D, H, W) of the output, in pixels.
+            size: (L,), (H, W) or (D, H, W) of the output, in pixels.
             align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
 
         Returns:

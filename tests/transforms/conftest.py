@@ -14,6 +14,8 @@ BUILDERS = {
     "projective": lambda: registry["projective"](),
     "tps": lambda: registry["tps"](),
     "tps-3x5": lambda: registry["tps"](grid_size=(3, 5)),
+    "piecewise_affine": lambda: registry["piecewise_affine"](),
+    "flow": lambda: registry["flow"](size=(3, 4)),
     "tps-free-smooth": lambda: registry["tps"](control_points=FREE, regularisation=0.1),
 }
 
