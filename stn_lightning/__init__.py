@@ -7,11 +7,16 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stn_lightning.spatial_transformer import ParallelSpatialTransformers, SpatialTransformer, Warped
+    from stn_lightning.spatial_transformer import (
+        ParallelSpatialTransformers,
+        SpatialTransformer,
+        SpatialTransformerChain,
+        Warped,
+    )
 
 __version__ = version("stn-lightning")
 
-__all__ = ["ParallelSpatialTransformers", "SpatialTransformer", "Warped", "__version__"]
+__all__ = ["ParallelSpatialTransformers", "SpatialTransformer", "SpatialTransformerChain", "Warped", "__version__"]
 
 
 def __getattr__(name: str) -> Any:  # torch is imported when it is needed: `stn --version` answers at once

@@ -5,8 +5,10 @@ from stn_lightning.distortions._clutter import RandomClutter
 from stn_lightning.distortions._compose import Compose
 from stn_lightning.distortions._distortion import Distortion, MatrixDistortion
 from stn_lightning.distortions._elastic import RandomElastic
+from stn_lightning.distortions._homography import RandomHomography
 from stn_lightning.distortions._perspective import RandomPerspective
 from stn_lightning.distortions._recipes import Recipe, recipe
+from stn_lightning.distortions._stripes import RandomStripes
 
 __all__ = [
     "Compose",
@@ -14,10 +16,12 @@ __all__ = [
     "MatrixDistortion",
     "RandomClutter",
     "RandomElastic",
+    "RandomHomography",
     "RandomPerspective",
     "RandomPlacement",
     "RandomRotation",
     "RandomScale",
+    "RandomStripes",
     "Recipe",
     "recipe",
 ]

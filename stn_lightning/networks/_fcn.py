@@ -18,7 +18,7 @@ class FCN(Network):
         input_shape: (C, H, W) of an image.
         num_classes: number of classes.
         transformer: makes the spatial transformer for a feature map (C, H, W); None for a network without.
-        parameters: budget: the largest number of parameters, spatial transformer included.
+        parameters: budget: the largest number of parameters, spatial transformers included.
         width: units of each hidden layer; None for as many as the budget allows.
         placement: where the spatial transformer stands: ``input``, since hidden layers are no feature maps.
         pool: factor of an average pooling before the first layer, after the transformer; 1 for none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import ClassVar
@@ -16,7 +16,7 @@ from stn_lightning.networks._staged import INPUT, Output, Staged, StageFactory, 
 
 
 class Network(Staged, ABC):
-    """Stages in a row and a linear classifier, with at most one spatial transformer, at the input or after a stage.
+    """Stages in a row and a linear classifier, with or without spatial transformers, at the input or after a stage.
 
     Networks with and without a spatial transformer are compared at the same number of parameters (Jaderberg et al. 2015,
     section 4.1): ``width`` follows from the budget ``parameters``, of which the transformer takes its share. A subclass gives
@@ -26,9 +26,9 @@ class Network(Staged, ABC):
         input_shape: (C, H, W) of an image.
         num_classes: number of classes.
         transformer: makes the spatial transformer for a feature map (C, H, W); None for a network without.
-        parameters: budget: the largest number of parameters, spatial transformer included.
+        parameters: budget: the largest number of parameters, spatial transformers included.
         width: width of the network; None for the largest that the budget allows.
-        placement: the stage that the spatial transformer follows, or ``input``.
+        placement: the stage that the spatial transformer follows, or ``input``; several for one at each of them.
         pool: factor of an average pooling before the first stage, after a transformer at the input; 1 for none.
         feed_theta: whether the classifier also sees theta (section 3.4 of the paper).
 
@@ -37,7 +37,8 @@ class Network(Staged, ABC):
         placements: the names of the stages.
 
     Raises:
-        ValueError: for an unknown placement, an image too small for the stages, or a budget too small for any width.
+        ValueError: for an unknown placement, one given twice, or none of a transformer; an image too small for the stages; or
+            a budget too small for any width.
     """
 
     localisation: ClassVar[str]
@@ -50,23 +51,27 @@ class Network(Staged, ABC):
         transformer: TransformerFactory | None = None,
         parameters: int = 400_000,
         width: int | None = None,
-        placement: str = INPUT,
+        placement: str | list[str] = INPUT,
         pool: int = 1,
         feed_theta: bool = False,
     ) -> None:
         super().__init__(input_shape)
-        if placement not in (INPUT, *self.placements):
-            raise ValueError(f"expected placement one of {', '.join((INPUT, *self.placements))}; got {placement!r}")
+        places = [placement] if isinstance(placement, str) else list(placement)
+        if not set(places) <= {INPUT, *self.placements} or len(set(places)) < len(places):
+            known = ", ".join((INPUT, *self.placements))
+            raise ValueError(f"expected placement one of {known}; got {placement!r} (several are a list of each once)")
         if (width is not None and width < 1) or pool < 1:
             raise ValueError(f"expected width and pool of at least 1, got {width=}, {pool=}")
         self.feed_theta = feed_theta
-        transformers = {} if transformer is None else {placement: transformer}
+        transformers = {} if transformer is None else self.transformers_at(places, transformer)
+        if transformer is not None and not transformers:
+            raise ValueError("expected placement of at least one stage for the transformer, got []")
 
         def build(width: int) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.Linear]:
             makers: dict[str, StageFactory] = {"pool": lambda shape: nn.AvgPool2d(pool)} if pool > 1 else {}
             makers |= {name: partial(self.stage, name, width=width) for name in self.placements}
             stages, added, shape = self.assemble(makers, transformers)
-            thetas = added[placement].transform.num_params if feed_theta and added else 0
+            thetas = sum(layer.num_heads * layer.transform.num_params for layer in added.values()) if feed_theta else 0
             return stages, nn.ModuleDict(added), nn.Linear(prod(shape) + thetas, num_classes)
 
         if width is None:
@@ -74,6 +79,10 @@ class Network(Staged, ABC):
                 width = widest(lambda w: count_parameters(*build(w)), parameters)
         self.width = width
         self.stages, self.transformers, self.classifier = build(width)
+
+    def transformers_at(self, places: Sequence[str], transformer: TransformerFactory) -> Mapping[str, TransformerFactory]:
+        """What makes the spatial transformer of each place that has one; may be overridden."""
+        return dict.fromkeys(places, transformer)
 
     @abstractmethod
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stn_lightning.spatial_transformer import SpatialTransformer, Warped
+from stn_lightning.spatial_transformer import Layer, Warped
 
 Shape = tuple[int, ...]
 StageFactory = Callable[[Shape], nn.Module]
-TransformerFactory = Callable[[Shape], SpatialTransformer]
+TransformerFactory = Callable[[Shape], Layer]
 INPUT = "input"
 
 
@@ -22,6 +22,7 @@ class Output(NamedTuple):
     Attributes:
         prediction: logits: (B, num_classes), or (B, positions, num_classes) of a sequence.
         warps: what each spatial transformer did, by its name: the stage that it follows, or ``input``; from the input inwards.
+            Those of parallel ones are numbered: ``input.1``, ``input.2``.
     """
 
     prediction: Tensor
@@ -29,7 +30,9 @@ class Output(NamedTuple):
 
 
 class Staged(nn.Module):
-    """Stages in a row; a spatial transformer stands at the input, or follows a stage of feature maps.
+    """Stages in a row; spatial transformers stand at the input, or follow a stage of feature maps.
+
+    What parallel transformers make of a feature map is concatenated along its channels.
 
     A subclass sets ``stages`` and ``transformers``, by ``assemble``.
 
@@ -51,7 +54,7 @@ class Staged(nn.Module):
 
     def assemble(
         self, stages: Mapping[str, StageFactory], transformers: Mapping[str, TransformerFactory]
-    ) -> tuple[nn.ModuleDict, dict[str, SpatialTransformer], Shape]:
+    ) -> tuple[nn.ModuleDict, dict[str, Layer], Shape]:
         """Builds stages and transformers, each for the shape that reaches it.
 
         Args:
@@ -65,14 +68,14 @@ class Staged(nn.Module):
             ValueError: for an image too small for the stages.
         """
         built = nn.ModuleDict()
-        added: dict[str, SpatialTransformer] = {}
+        added: dict[str, Layer] = {}
         shape = self.input_shape
 
         def transform(name: str) -> None:
             nonlocal shape
             if name in transformers:
                 added[name] = transformer = transformers[name](shape)
-                shape = (shape[0], *(transformer.output_size or shape[1:]))
+                shape = (shape[0] * transformer.num_heads, *(transformer.output_size or shape[1:]))
 
         transform(INPUT)
         for name, make in stages.items():
@@ -81,7 +84,7 @@ class Staged(nn.Module):
             transform(name)
         return built, added, shape
 
-    def _shape_after(self, name: str, stage: nn.Module, shape: Shape, before: Mapping[str, SpatialTransformer]) -> Shape:
+    def _shape_after(self, name: str, stage: nn.Module, shape: Shape, before: Mapping[str, Layer]) -> Shape:
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):  # a dropout draws
                 return tuple(stage(torch.zeros(1, *shape)).shape[1:])
@@ -113,5 +116,9 @@ class Staged(nn.Module):
     def _warp(self, name: str, x: Tensor, warps: dict[str, Warped]) -> Tensor:
         if name not in self.transformers:
             return x
-        warps[name] = self.transformers[name](x)
-        return warps[name].output
+        warped = self.transformers[name](x)
+        if isinstance(warped, Warped):
+            warps[name] = warped
+            return warped.output
+        warps.update({f"{name}.{i}": each for i, each in enumerate(warped, 1)})
+        return torch.cat([each.output for each in warped], dim=1)

@@ -34,6 +34,12 @@ class Classification(Classifier):
         output_size: (H', W') of the warped feature map; None for that of the input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
         label_smoothing: label smoothing of the cross-entropy, in [0, 1).
+        heads: spatial transformers side by side at each placement, each with a localisation net of its own; what they make
+            of a feature map is concatenated along the channels (the paper's 2xST-FCN has 2, appendix A.1).
+        steps: spatial transformers in a chain at each placement, whose transforms are composed: see
+            ``SpatialTransformerChain``.
+        shared: whether the steps of a chain share one localisation net, as in inverse compositional STNs, and each begins at
+            ``initial``; or each has its own, and those after the first begin at the identity.
         **kwargs: those of ``Task``.
 
     Raises:
@@ -52,18 +58,24 @@ class Classification(Classifier):
         output_size: tuple[int, int] | None = None,
         align_corners: bool = False,
         label_smoothing: float = 0.0,
+        heads: int = 1,
+        steps: int = 1,
+        shared: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, label_smoothing, **kwargs)
         parts = {"localisation": localisation, "sampler": sampler, "initial": initial, "output_size": output_size}
         idle = [name for name, part in parts.items() if part is not None] + ["align_corners"] * align_corners
+        idle += [name for name, number in {"heads": heads, "steps": steps}.items() if number != 1]
         if transform is None and idle:
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform or null them")
         build = network if network is not None else CNN
         transformer = None
         if transform is not None:
             localise = localisation if localisation is not None else _usual_localisation(build)
-            transformer = transformer_factory(transform, localise, sampler, initial, output_size, align_corners)
+            transformer = transformer_factory(
+                transform, localise, sampler, initial, output_size, align_corners, heads, steps, shared
+            )
         self.network = build(tuple(input_shape), num_classes, transformer)
 
 

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from stn_lightning.data import Named
 from stn_lightning.localisations import Convolutional, FullyConnected
-from stn_lightning.networks import INPUT, HouseNumberNet, Output
+from stn_lightning.networks import INPUT, HouseNumberNet, Output, SequenceNet
 from stn_lightning.samplers import Sampler
 from stn_lightning.tasks._numbers import as_text, read_numbers
 from stn_lightning.tasks._sequence_metrics import Coverage, SequenceErrors
@@ -23,7 +23,7 @@ from stn_lightning.tasks._transformers import LocalisationFactory, transformer_f
 from stn_lightning.transforms import Transform
 
 T = TypeVar("T")
-NetworkFactory = Callable[[tuple[int, ...], int, int, Any], HouseNumberNet]
+NetworkFactory = Callable[[tuple[int, ...], int, int, Any], HouseNumberNet | SequenceNet]
 SINGLE = partial(Convolutional, filters=32, units=(32, 32), downsample=1, padding=2)
 MULTI = partial(FullyConnected, units=(32, 32))
 
@@ -32,11 +32,12 @@ class SequenceRecognition(Task):
     """Recognition of sequences by a classifier for each position (Jaderberg et al. 2015, section 4.2).
 
     One transform, at the ``input``, is the paper's ST-CNN Single; ``placements: [input, conv1, conv2, conv3]`` its ST-CNN
-    Multi.
+    Multi. With ``per_position`` and ``SequenceNet`` the net looks at one position after the other (Sonderby et al. 2015).
 
     Logs under ``train/``, ``val/`` and ``test/``: ``loss``, the sum of the positions' cross-entropies; ``error``, the share of
-    sequences that are not right in every position; and of evaluation ``error_position_1`` and so on, ``error_length_1`` and so
-    on, and ``coverage_98``, the largest share of images, the most confident first, of which 98 % are right.
+    sequences that are not right in every position; and of evaluation ``error_positions``, the share of positions that are not
+    right, ``error_position_1`` and so on, ``error_length_1`` and so on, and ``coverage_98``, the largest share of images, the
+    most confident first, of which 98 % are right.
 
     Images in [0, 1] are standardised by the mean and standard deviation of each channel, which the data module has as
     ``statistics`` and the checkpoint keeps.
@@ -58,6 +59,8 @@ class SequenceRecognition(Task):
             for ``transform.initial()``, the identity unless the transform says otherwise.
         output_size: (H', W') of the warped feature map, of all, or a mapping from placements; None for that of its input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
+        per_position: whether a transformer has a window for each position, all of one localisation net: ``recurrent`` gives
+            one after the other, any other net all at once. ``SequenceNet`` reads each on its own.
         **kwargs: those of ``Task``; the usual ``localisation_lr_scale`` is 0.1, as in the paper.
 
     Raises:
@@ -80,6 +83,7 @@ class SequenceRecognition(Task):
         initial: float | list[float] | dict[str, float | list[float]] | None = None,
         output_size: tuple[int, int] | dict[str, tuple[int, int]] | None = None,
         align_corners: bool = False,
+        per_position: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +91,7 @@ class SequenceRecognition(Task):
             raise ValueError("expected data of sequences, which have a max_length: give --data=HouseNumbers")
         parts = {"sampler": sampler, "initial": initial, "output_size": output_size, "localisations": localisations}
         given = {"placements": placements, "localisation": localisation, "align_corners": align_corners or None, **parts}
+        given["per_position"] = per_position or None
         if transform is None and (idle := [name for name, value in given.items() if value is not None]):
             raise ValueError(f"expected a transform with {', '.join(idle)}, got none: give --model.transform or null them")
         places = [] if transform is None else _places(transform, placements)
@@ -96,7 +101,8 @@ class SequenceRecognition(Task):
             part: dict[str, Any] = {name: _at(place, value, places, name) for name, value in parts.items()}
             part["localisation"] = part.pop("localisations") or usual
             part["transform"] = _at(place, transform, places, "transform")
-            transformers[place] = transformer_factory(**part, align_corners=align_corners)
+            windows = max_length if per_position else 1
+            transformers[place] = transformer_factory(**part, align_corners=align_corners, windows=windows)
         build = network if network is not None else HouseNumberNet
         self.network = build(tuple(input_shape), num_classes, max_length, transformers)
         self.null, self.max_length = num_classes, max_length

@@ -12,8 +12,8 @@ class SequenceErrors(Metric):
     """Shares of wrong sequences and of wrong positions, in [0, 1].
 
     ``compute`` returns a dict of scalars: ``error``, share of sequences that are not right in every position;
-    ``error_position_I``, share of sequences wrong in position I = 1, ..., L; ``error_length_N``, ``error`` of the sequences of
-    N symbols, for each N that was seen.
+    ``error_positions``, share of positions that are not right, of all together; ``error_position_I``, share of sequences wrong
+    in position I = 1, ..., L; ``error_length_N``, ``error`` of the sequences of N symbols, for each N that was seen.
 
     Args:
         max_length: L, number of positions.
@@ -48,7 +48,7 @@ class SequenceErrors(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         total = self.seen.sum()
-        errors = {"error": self.wrong.sum() / total}
+        errors = {"error": self.wrong.sum() / total, "error_positions": (self.wrong_positions / total).mean()}
         errors |= {f"error_position_{i}": wrong / total for i, wrong in enumerate(self.wrong_positions, 1)}
         errors |= {f"error_length_{n}": self.wrong[n] / seen for n, seen in enumerate(self.seen) if seen}
         return errors

@@ -27,6 +27,10 @@ def tiling(transform: Transform, heads: int, scale: float) -> Tensor:
     Raises:
         ValueError: if the transform makes no upright windows of this scale: then ``initial`` must be given.
     """
+    if heads == 1:
+        return _window(transform, scale, *[0.0] * transform.ndim)[None].float()
+    if transform.ndim != 2:
+        raise ValueError(f"expected initial, the thetas of all windows: those of {type(transform).__name__} tile no image")
     columns = ceil(sqrt(heads))
     rows = ceil(heads / columns)
     centres = [
@@ -41,18 +45,18 @@ def _spread(i: int, count: int, scale: float) -> float:
     return 0.0 if count == 1 else (1 - scale) * (2 * i / (count - 1) - 1)
 
 
-def _window(transform: Transform, scale: float, x: float, y: float) -> Tensor:
+def _window(transform: Transform, scale: float, *centre: float) -> Tensor:
     """Theta (P,) of the upright window of a scale and centre."""
     line = torch.linspace(-1, 1, SAMPLES, dtype=torch.float64)
-    xy = torch.cartesian_prod(line, line)
-    wanted = scale * xy + xy.new_tensor([x, y])
+    xy = torch.cartesian_prod(*[line] * transform.ndim).view(-1, transform.ndim)
+    wanted = scale * xy + xy.new_tensor(centre)
     if isinstance(transform, LinearTransform):
         unit = torch.eye(transform.num_params, dtype=torch.float64)
         base = transform.points(torch.zeros_like(unit[:1]), xy)
         basis = (transform.points(unit, xy) - base).flatten(1)
         theta = torch.linalg.lstsq(basis.T, (wanted - base[0]).flatten()[:, None]).solution[:, 0]
     elif isinstance(transform, MatrixTransform):
-        theta = transform.from_matrix(wanted.new_tensor([[[scale, 0, x], [0, scale, y], [0, 0, 1]]]))[0]
+        theta = transform.from_matrix(wanted.new_tensor([[[scale, 0, centre[0]], [0, scale, centre[1]], [0, 0, 1]]]))[0]
     else:
         raise ValueError(f"expected initial, the thetas of all windows: {type(transform).__name__} has no upright windows")
     off = float((transform.points(theta[None], xy)[0] - wanted).abs().max())
@@ -85,9 +89,26 @@ def box_iou(grid: Tensor, box: Tensor) -> Tensor:
         grid: (B, H, W, 2) normalised source points.
         box: (B, 4) left, top, right, bottom, normalised.
     """
-    box = box.clamp(-1, 1)  # the object may leave the image
-    low, high = grid.amin((1, 2)).clamp(-1, 1), grid.amax((1, 2)).clamp(-1, 1)
-    inner_low, inner_high = torch.maximum(low, box[:, :2]), torch.minimum(high, box[:, 2:])
-    shared = (inner_high - inner_low).clamp(min=0).prod(1)
-    areas = (high - low).prod(1) + (box[:, 2:] - box[:, :2]).prod(1)
+    low, high = grid.amin((1, 2)), grid.amax((1, 2))
+    return iou(torch.cat([low, high], dim=1), box)
+
+
+def rectangles(transform: Transform, theta: Tensor) -> Tensor:
+    """The upright rectangle around the corners of each window: (B, 4) left, top, right, bottom, normalised.
+
+    Args:
+        transform: of the windows.
+        theta: (B, P).
+    """
+    line = theta.new_tensor([-1.0, 1.0])
+    corners = transform.points(theta, torch.cartesian_prod(line, line))
+    return torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+
+
+def iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union (B,) of boxes (B, 4), left, top, right, bottom, normalised, inside the image."""
+    first, second = first.clamp(-1, 1), second.clamp(-1, 1)  # both may leave it
+    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    areas = (first[:, 2:] - first[:, :2]).prod(1) + (second[:, 2:] - second[:, :2]).prod(1)
     return shared / (areas - shared).clamp(min=1e-12)

@@ -65,6 +65,7 @@ def test_errors_by_position_and_length():
     assert errors == pytest.approx(
         {
             "error": 3 / 5,
+            "error_positions": 3 / 15,
             "error_position_1": 0,
             "error_position_2": 2 / 5,
             "error_position_3": 1 / 5,

@@ -1,0 +1,73 @@
+"""Classifiers of volumes and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from stn_lightning.geometry import SIZE
+from stn_lightning.networks._cnn import CNN
+from stn_lightning.networks._network import Network
+from stn_lightning.networks._staged import Staged
+
+
+class _Dimensional(Staged):
+    """Stages whose input has ``ndim`` dimensions."""
+
+    ndim: ClassVar[int]
+
+    def __init__(self, input_shape: Sequence[int]) -> None:
+        nn.Module.__init__(self)
+        self.input_shape = tuple(input_shape)
+        if len(self.input_shape) != self.ndim + 1 or min(self.input_shape) < 1:
+            raise ValueError(f"{type(self).__name__}: expected input_shape (C, {SIZE[self.ndim]}), got {self.input_shape}")
+
+
+class VolumeCNN(CNN, _Dimensional):
+    """Volumes, flattened by the sum over their depth, and then ``CNN`` on the projection.
+
+    With a spatial transformer at the input (``affine3d``, ``trilinear``, ``conv3d``) it is the classifier of Jaderberg et al.
+    2015, appendix A.3: the transformer turns the volume before it is flattened. The paper does not say what follows; here it
+    is the CNN of its section 4.1. The arguments are those of ``CNN``, with ``input_shape`` (C, D, H, W); ``pool`` is not
+    there for volumes.
+    """
+
+    ndim = 3
+    localisation = "conv3d"
+    placements = ("projection", "conv1", "conv2")  # type: ignore[assignment]
+
+    def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
+        return DepthSum() if name == "projection" else super().stage(name, shape, width)
+
+
+class DepthSum(nn.Module):
+    """The sum over the depth: (B, C, D, H, W) to (B, C, H, W)."""
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Projections of volumes."""
+        return volumes.sum(2)
+
+
+class SignalCNN(Network, _Dimensional):
+    """``conv 9 - max pooling 2 - conv 7 - max pooling 2`` on signals, with ReLU: ``CNN`` in one dimension.
+
+    Args:
+        input_shape: (C, L) of a signal.
+        num_classes: number of classes.
+        transformer: makes the spatial transformer for a feature map (C, L); None for a network without.
+        parameters: budget: the largest number of parameters, spatial transformers included.
+        width: filters of the second convolution, of which the first has half; None for as many as the budget allows.
+        placement: the stage that the spatial transformer follows: ``input``, ``conv1`` or ``conv2``; several for one at each.
+        pool: 1; average pooling before the first stage is not there for signals.
+        feed_theta: whether the classifier also sees theta.
+    """
+
+    ndim = 1
+    localisation = "conv1d"
+    placements = ("conv1", "conv2")
+
+    def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
+        filters, kernel = ((width + 1) // 2, 9) if name == "conv1" else (width, 7)
+        return nn.Sequential(nn.Conv1d(shape[0], filters, kernel), nn.ReLU(), nn.MaxPool1d(2, ceil_mode=True))
