@@ -14,7 +14,14 @@ CONFIGS = ROOT / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 
 
-FAMILIES = {"numbers": ("svhn", "number"), "birds": ("cub", "birds", "parts")}
+FAMILIES = {
+    "numbers": ("svhn", "number"),
+    "birds": ("cub", "birds", "parts"),
+    "sequences": ("clutter3",),
+    "addition": ("addition",),
+    "dimensions": ("volumes", "signals"),
+    "colocalisation": ("coloc",),
+}
 
 
 def family(name):
@@ -71,7 +78,7 @@ def config(name):
 def test_every_file_is_used_here():
     folders = {name.split("/")[0] for name in FILES}
     files = {"birds.yaml", "house_numbers.yaml", "quickstart.yaml"}
-    assert folders == {"data", "experiment", "model", "recipe", "trainer", *files}
+    assert folders == {"data", "experiment", "model", "recipe", "table", "trainer", *files}
 
 
 @pytest.mark.parametrize("recipe", of("recipe", "mnist"))

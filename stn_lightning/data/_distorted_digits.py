@@ -37,6 +37,7 @@ class DistortedDigits(LightningDataModule):
         seed: of the order and distortion of training images; None for that of ``seed_everything``, or 0.
         evaluation_seed: of the choice of validation images, and of the distortion of validation and test images: the same for
             everybody with the same number.
+        evaluation_distortion: that of validation and test images, to images of the same size; None for ``distortion``.
 
     Raises:
         ValueError: for an argument out of range; at setup, for a file that is not MNIST.
@@ -53,16 +54,20 @@ class DistortedDigits(LightningDataModule):
         num_validation: int | None = None,
         seed: int | None = None,
         evaluation_seed: int = 0,
+        evaluation_distortion: Recipe | Distortion | None = None,
     ) -> None:
         super().__init__()
         if source not in get_args(Source):
             raise ValueError(f"expected source one of {', '.join(get_args(Source))}; got {source!r}")
-        if isinstance(distortion, str) and distortion not in get_args(Recipe):
-            raise ValueError(f"expected distortion one of {', '.join(get_args(Recipe))}, or a Distortion; got {distortion!r}")
         if batch_size < 1:
             raise ValueError(f"expected batch_size of at least 1, got {batch_size}")
         self.source = source
-        self.distortion = recipe(distortion) if isinstance(distortion, str) else distortion
+        self.distortion = _distortion("distortion", distortion)
+        evaluated = distortion if evaluation_distortion is None else evaluation_distortion
+        self.evaluation_distortion = _distortion("evaluation_distortion", evaluated)
+        size, other = (d.output_size((SIDE, SIDE)) for d in (self.distortion, self.evaluation_distortion))
+        if size != other:
+            raise ValueError(f"expected an evaluation_distortion to images of {size}, as distortion makes them; got {other}")
         self.root = root
         self.download = download
         self.batch_size = batch_size
@@ -115,18 +120,22 @@ class DistortedDigits(LightningDataModule):
 
     def _evaluation(self, split: str) -> EvaluationBatches:
         if split not in self._distorted:
-            digits = self._sets[split]
             generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
-            chunks = [self.distortion(scaled(chunk), generator) for chunk in torch.split(digits.images, CHUNK)]
+            digits = self._evaluated(self._sets[split], generator)
+            chunks = [_distorted(chunk, self.evaluation_distortion, generator) for chunk in torch.split(digits.images, CHUNK)]
             self._distorted[split] = Digits(torch.cat(chunks), digits.targets)
         return EvaluationBatches(*self._distorted[split], self.batch_size, *self._place())
+
+    def _evaluated(self, digits: Digits, generator: torch.Generator) -> Digits:
+        """What of a split is distorted and evaluated."""
+        return digits
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Distorts a training batch, on the device where it now lies."""
         if not isinstance(batch, Raw):
             return batch
         generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
-        return self.distortion(scaled(batch.image), generator), batch.target
+        return _distorted(batch.image, self.distortion, generator), batch.target
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
@@ -135,3 +144,17 @@ class DistortedDigits(LightningDataModule):
 def scaled(images: Tensor) -> Tensor:
     """Images of uint8 as float32 in [0, 1]."""
     return images.float() / 255
+
+
+def _distortion(argument: str, value: Recipe | Distortion) -> Distortion:
+    if isinstance(value, Distortion):
+        return value
+    if value not in get_args(Recipe):
+        raise ValueError(f"expected {argument} one of {', '.join(get_args(Recipe))}, or a Distortion; got {value!r}")
+    return recipe(value)
+
+
+def _distorted(images: Tensor, distortion: Distortion, generator: torch.Generator) -> Tensor:
+    """Images (B, C, H, W) of uint8, each channel distorted in its own random way: (B, C, H', W')."""
+    distorted: Tensor = distortion(scaled(images).flatten(0, 1)[:, None], generator)
+    return distorted.view(*images.shape[:2], *distorted.shape[2:])

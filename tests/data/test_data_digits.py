@@ -113,6 +113,15 @@ def test_evaluation_is_the_distortion_of_the_raw_images():
     assert torch.equal(targets, plain._sets["test"].targets)
 
 
+def test_what_is_evaluated_may_be_distorted_otherwise():
+    plain, rotated, mixed = ready(distortion="none"), ready(), ready(evaluation_distortion="none")
+    for a, b in zip(whole(mixed.test_dataloader()), whole(plain.test_dataloader()), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(whole(mixed.val_dataloader())[0], whole(plain.val_dataloader())[0])
+    assert torch.equal(first_batch(mixed)[0], first_batch(rotated)[0])
+    assert not torch.equal(first_batch(mixed)[0], first_batch(plain)[0])
+
+
 def test_training_is_distorted_after_the_transfer_and_anew_each_epoch():
     data = ready(distortion="R", batch_size=32)
     raw = next(iter(data.train_dataloader()))
@@ -169,6 +178,8 @@ def test_setup_for_each_stage_reads_once():
     [
         ({"source": "emnist"}, r"source one of digits, mnist; got 'emnist'"),
         ({"distortion": "RST"}, r"distortion one of none, R, RTS, .*or a Distortion; got 'RST'"),
+        ({"evaluation_distortion": "RST"}, r"evaluation_distortion one of none, .*; got 'RST'"),
+        ({"evaluation_distortion": "RTS"}, r"evaluation_distortion to images of \(28, 28\), .*; got \(42, 42\)"),
         ({"batch_size": 0}, "batch_size of at least 1, got 0"),
         ({"num_validation": 0}, "num_validation above 0 and below 1347, got 0"),
         ({"num_validation": 1347}, "num_validation above 0 and below 1347"),
