@@ -3,7 +3,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
 PROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 
-.PHONY: quickstart test minimum offline faults lock locked lint docs screenshots clean
+.PHONY: quickstart test minimum offline faults results lock locked lint docs screenshots clean
 
 quickstart: .venv/quickstart ## train ST-CNN and CNN on embedded digits, print a table, write quickstart.png
 	$(BIN)/python benchmarks/quickstart.py
@@ -19,6 +19,10 @@ offline: .venv/test ## the tests without a network; any attempt to reach one is 
 
 faults: .venv/test ## kills, full disks, damaged and hostile files: the table of docs/reliability.md
 	$(BIN)/python benchmarks/faults.py --write docs/reliability.md
+
+results: .venv/test ## the tables of docs/results.md from docs/results/, and from finished runs in runs/reproduce
+	for table in $$(sed -n "s/^<!-- table \(.*\) -->/\1/p" docs/results.md); do \
+		$(BIN)/stn reproduce $$table --seeds 0 --write docs/results.md || exit 1; done
 
 lock: .venv/dev ## .ci/lock.txt: the newest releases of all that is needed, with the hashes of their files; needs uv
 	{ $(BIN)/python .ci/floors.py $(PROJECTS) | sed "s/==/>=/"; echo hatchling; echo editables; } \

@@ -26,6 +26,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "show": Command("stn_lightning._show_command:run", "draws what the transformers of a checkpoint do"),
     "report": Command("stn_lightning._report_command:run", "makes a table of finished runs"),
+    "reproduce": Command("stn_lightning._reproduce_command:run", "runs a table of experiments, beside the paper's numbers"),
     "export": Command("stn_lightning._export_command:run", "writes a checkpoint as ONNX or as a torch.export program"),
     "plugins": Command("stn_lightning._plugin_commands:plugins", "lists the installed plugins"),
     "check-plugin": Command("stn_lightning._plugin_commands:check_plugin", "tests a plugin"),

@@ -52,13 +52,14 @@ def _cells(row: Row, plus_minus: str, code: str) -> list[str]:
         str(len(row.seeds)),
         f"{row.parameters:,}",
         f"{row.steps:,.0f}",
-        _time(row.seconds),
+        duration(row.seconds),
         row.device,
         f"{code}{row.command}{code}",
     ]
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in words: ``12 min 05 s``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,0 +1,70 @@
+"""A process that ends with the one that started it, and the lock that both hold."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from time import monotonic, sleep
+
+from stn_lightning.reproducing._slots import Slot
+
+SIGNAL_AT_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+LOCK = ".lock"
+PATIENCE = 20.0  # seconds that the processes of a killed runner have to write their checkpoints
+
+
+def start(command: Sequence[str], log: Path, slot: Slot, lock: int) -> subprocess.Popen[bytes]:
+    """Starts a process in a session of its own, where Ctrl-C of a terminal does not reach it.
+
+    Args:
+        command: what is run.
+        log: takes what it says.
+        slot: its place.
+        lock: a file descriptor that it keeps.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(slot.threads)}
+    if slot.device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = slot.device
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            pass_fds=[lock],
+            preexec_fn=None if prctl is None else lambda: prctl(SIGNAL_AT_DEATH_OF_PARENT, signal.SIGTERM),
+        )
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[int]:
+    """A lock of a folder, as a file descriptor: whoever inherits it holds it too, until the last of them has ended.
+
+    (That is why it is no ``filelock.FileLock``, whose file descriptor nobody inherits.)
+
+    Raises:
+        ValueError: if another runner, or a process that one left, holds it for 20 s.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    give_up = monotonic() + PATIENCE
+    with (folder / LOCK).open("a+") as stream:
+        while True:
+            try:
+                flock(stream, LOCK_EX | LOCK_NB)
+            except BlockingIOError as e:
+                if monotonic() > give_up:
+                    raise ValueError(f"{folder} is in use by another `stn reproduce`, or by a run that one left") from e
+                sleep(0.1)
+            else:
+                break
+        yield stream.fileno()
