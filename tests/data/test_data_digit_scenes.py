@@ -48,6 +48,7 @@ def test_patches_are_added_to_the_scene_and_clamped():
     assert images.max() == 1
     few, without = (evaluated(scenes(patches=n))[0] for n in (1, 0))
     assert not torch.equal(few, without)
+    assert (images[0] >= without[0]).all()  # the first digit and its place are drawn before all patches
 
 
 def test_places_fill_the_scene():
@@ -76,7 +77,10 @@ def test_training_sees_the_scenes_and_other_windows_at_every_step():
         epochs.append([torch.cat(part) for part in zip(*batches, strict=True)])
     sums = [sorted(images.sum((1, 2, 3)).tolist()) for images, _ in epochs]
     assert sums[0] == sums[1] == sorted(evaluated(data)[0].sum((1, 2, 3)).tolist())
-    assert not torch.equal(epochs[0][1], epochs[1][1])
+    batch = next(iter(loader))
+    first, other, again = (data.on_after_batch_transfer(batch._replace(seed=seed), 0)[1] for seed in (1, 2, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_scenes_are_a_function_of_evaluation_seed_and_digit():
