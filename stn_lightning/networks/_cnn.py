@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from stn_lightning.networks._input_convolution import InputConvolution
 from stn_lightning.networks._network import Network
 from stn_lightning.networks._staged import INPUT, TransformerFactory
 from stn_lightning.spatial_transformer import Layer
@@ -68,7 +69,8 @@ class CNN(Network):
 
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
         filters, kernel = (self._filters, 9) if name == "conv1" else (width, 7)
-        layers = [nn.Conv2d(shape[0], filters, kernel), nn.ReLU()]
+        convolution = InputConvolution(filters, kernel) if shape[0] == 1 else nn.Conv2d(shape[0], filters, kernel)
+        layers = [convolution, nn.ReLU()]
         layers += [nn.MaxPool2d(2, ceil_mode=True)] if self._pooled else []
         # 1.2 to 1.6 times faster on a CPU, the same result
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)
