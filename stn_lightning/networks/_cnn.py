@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import nn
@@ -43,7 +43,7 @@ class CNN(Network):
     """
 
     localisation = "conv"
-    placements = ("conv1", "conv2")
+    placements: ClassVar[tuple[str, ...]] = ("conv1", "conv2")
 
     def __init__(
         self,

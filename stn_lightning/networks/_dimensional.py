@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
-
 from torch import Tensor, nn
 
-from stn_lightning.geometry import SIZE
 from stn_lightning.networks._cnn import CNN
 from stn_lightning.networks._network import Network
-from stn_lightning.networks._staged import Staged
 
 
-class _Dimensional(Staged):
-    """Stages whose input has ``ndim`` dimensions."""
-
-    ndim: ClassVar[int]
-
-    def __init__(self, input_shape: Sequence[int]) -> None:
-        nn.Module.__init__(self)
-        self.input_shape = tuple(input_shape)
-        if len(self.input_shape) != self.ndim + 1 or min(self.input_shape) < 1:
-            raise ValueError(f"{type(self).__name__}: expected input_shape (C, {SIZE[self.ndim]}), got {self.input_shape}")
-
-
-class VolumeCNN(CNN, _Dimensional):
+class VolumeCNN(CNN):
     """Volumes, flattened by the sum over their depth, and then ``CNN`` on the projection.
 
     With a spatial transformer at the input (``affine3d``, ``trilinear``, ``conv3d``) it is the classifier of Jaderberg et al.
     2015, appendix A.3: the transformer turns the volume before it is flattened. The paper does not say what follows; here it
-    is the CNN of its section 4.1. The arguments are those of ``CNN``, with ``input_shape`` (C, D, H, W); ``pool`` is not
-    there for volumes.
+    is the CNN of its section 4.1. The arguments are those of ``CNN``, with ``input_shape`` (C, D, H, W).
     """
 
     ndim = 3
     localisation = "conv3d"
-    placements = ("projection", "conv1", "conv2")  # type: ignore[assignment]
+    placements = ("projection", "conv1", "conv2")
 
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
         return DepthSum() if name == "projection" else super().stage(name, shape, width)
@@ -50,7 +32,7 @@ class DepthSum(nn.Module):
         return volumes.sum(2)
 
 
-class SignalCNN(Network, _Dimensional):
+class SignalCNN(Network):
     """``conv 9 - max pooling 2 - conv 7 - max pooling 2`` on signals, with ReLU: ``CNN`` in one dimension.
 
     Args:
@@ -60,7 +42,7 @@ class SignalCNN(Network, _Dimensional):
         parameters: budget: the largest number of parameters, spatial transformers included.
         width: filters of the second convolution, of which the first has half; None for as many as the budget allows.
         placement: the stage that the spatial transformer follows: ``input``, ``conv1`` or ``conv2``; several for one at each.
-        pool: 1; average pooling before the first stage is not there for signals.
+        pool: factor of an average pooling before the first stage, after a transformer at the input; 1 for none.
         feed_theta: whether the classifier also sees theta.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import ClassVar
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from stn_lightning.networks._budget import count_parameters, widest
 from stn_lightning.networks._staged import INPUT, Output, Staged, StageFactory, TransformerFactory
+
+POOLING: dict[int, Callable[[int], nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class Network(Staged, ABC):
@@ -68,7 +70,7 @@ class Network(Staged, ABC):
             raise ValueError("expected placement of at least one stage for the transformer, got []")
 
         def build(width: int) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.Linear]:
-            makers: dict[str, StageFactory] = {"pool": lambda shape: nn.AvgPool2d(pool)} if pool > 1 else {}
+            makers: dict[str, StageFactory] = {"pool": lambda shape: POOLING[self.ndim](pool)} if pool > 1 else {}
             makers |= {name: partial(self.stage, name, width=width) for name in self.placements}
             stages, added, shape = self.assemble(makers, transformers)
             thetas = sum(layer.num_heads * layer.transform.num_params for layer in added.values()) if feed_theta else 0

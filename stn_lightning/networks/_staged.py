@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from stn_lightning.geometry import SIZE
 from stn_lightning.spatial_transformer import Layer, Warped
 
 Shape = tuple[int, ...]
@@ -37,20 +38,24 @@ class Staged(nn.Module):
     A subclass sets ``stages`` and ``transformers``, by ``assemble``.
 
     Args:
-        input_shape: (C, H, W) of an image.
+        input_shape: (C, H, W) of an image, or (C, L) or (C, D, H, W), by ``ndim``.
+
+    Attributes:
+        ndim: dimensions of the space, 1, 2 or 3.
 
     Raises:
-        ValueError: for something else than three positive sizes.
+        ValueError: for another number of sizes, or one that is not positive.
     """
 
+    ndim: ClassVar[int] = 2
     stages: nn.ModuleDict
     transformers: nn.ModuleDict
 
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()
         self.input_shape = tuple(input_shape)
-        if len(self.input_shape) != 3 or min(self.input_shape) < 1:
-            raise ValueError(f"{type(self).__name__}: expected input_shape (C, H, W), got {self.input_shape}")
+        if len(self.input_shape) != self.ndim + 1 or min(self.input_shape) < 1:
+            raise ValueError(f"{type(self).__name__}: expected input_shape (C, {SIZE[self.ndim]}), got {self.input_shape}")
 
     def assemble(
         self, stages: Mapping[str, StageFactory], transformers: Mapping[str, TransformerFactory]

@@ -31,7 +31,7 @@ class Classification(Classifier):
         sampler: sampler of the spatial transformer; None for ``bilinear``.
         initial: theta at the start, or one number, the scale of a central window: 0.5 zooms in on half of the image's
             height and width. None for ``transform.initial()``, the identity unless the transform says otherwise.
-        output_size: (H', W') of the warped feature map; None for that of the input.
+        output_size: (H', W') of the warped feature map, or (L',) or (D', H', W'); None for that of the input.
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges (False).
         label_smoothing: label smoothing of the cross-entropy, in [0, 1).
         heads: spatial transformers side by side at each placement, each with a localisation net of its own; what they make
@@ -55,7 +55,7 @@ class Classification(Classifier):
         localisation: LocalisationFactory | None = None,
         sampler: Sampler | None = None,
         initial: float | list[float] | None = None,
-        output_size: tuple[int, int] | None = None,
+        output_size: tuple[int, ...] | None = None,
         align_corners: bool = False,
         label_smoothing: float = 0.0,
         heads: int = 1,

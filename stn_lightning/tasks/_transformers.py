@@ -23,7 +23,7 @@ def transformer_factory(
     localisation: LocalisationFactory,
     sampler: Sampler | None = None,
     initial: float | Sequence[float] | None = None,
-    output_size: tuple[int, int] | None = None,
+    output_size: tuple[int, ...] | None = None,
     align_corners: bool = False,
     heads: int = 1,
     steps: int = 1,
