@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from stn_lightning.data._epoch_order import EpochOrder, Resumable
@@ -36,6 +37,11 @@ class Named(NamedTuple):
 
     image: Tensor
     name: list[str]
+
+
+def place_of(data: LightningDataModule) -> tuple[int, int]:
+    """Number of this process, and of all, in the training that a data module is of; (0, 1) without one."""
+    return (data.trainer.global_rank, data.trainer.world_size) if data.trainer is not None else (0, 1)
 
 
 def check_share(count: int, world_size: int) -> None:

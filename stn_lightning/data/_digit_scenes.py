@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches
+from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, place_of
 from stn_lightning.data._distorted_digits import SIDE, Source, scaled
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits, download_mnist, read_embedded_digits, read_mnist
@@ -110,11 +110,11 @@ class DigitScenes(LightningDataModule):
 
     def train_dataloader(self) -> TrainingBatches:
         scenes = self._normalised()
-        return TrainingBatches(scenes.images, scenes.boxes, self.batch_size, self.seed, *self._place())
+        return TrainingBatches(scenes.images, scenes.boxes, self.batch_size, self.seed, *place_of(self))
 
     def val_dataloader(self) -> EvaluationBatches:
         scenes = self._normalised()
-        return EvaluationBatches(scaled(scenes.images), scenes.boxes, self.num_images, *self._place())
+        return EvaluationBatches(scaled(scenes.images), scenes.boxes, self.num_images, *place_of(self))
 
     test_dataloader = predict_dataloader = val_dataloader
 
@@ -130,9 +130,6 @@ class DigitScenes(LightningDataModule):
         if self._scenes is None:
             raise ValueError("expected setup() before the batches are asked for")
         return self._scenes._replace(boxes=2 * self._scenes.boxes / self.size - 1)
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def _scenes(digits: Tensor, others: Tensor, size: int, patches: int, generator: torch.Generator) -> Scenes:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import Raw, check_share
+from stn_lightning.data._batches import Raw, check_share, place_of
 from stn_lightning.data._distorted_digits import SIDE, DistortedDigits, Source, scaled
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits
@@ -89,7 +89,7 @@ class DigitVolumes(DistortedDigits):
         if split not in self._poses:
             generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
             self._poses[split] = poses(len(digits.targets), self.degrees, self.depth, generator)
-        return PosedBatches(digits, self._poses[split], self.batch_size, *self._place())
+        return PosedBatches(digits, self._poses[split], self.batch_size, *place_of(self))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes volumes of a batch, on the device where it now lies."""

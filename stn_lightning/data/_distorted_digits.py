@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches
+from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, place_of
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits, download_mnist, read_embedded_digits, read_mnist
 from stn_lightning.distortions import Distortion, Recipe, recipe
@@ -107,7 +107,7 @@ class DistortedDigits(LightningDataModule):
         }
 
     def train_dataloader(self) -> TrainingBatches:
-        return TrainingBatches(*self._sets["train"], self.batch_size, self.seed, *self._place())
+        return TrainingBatches(*self._sets["train"], self.batch_size, self.seed, *place_of(self))
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation("validation")
@@ -124,7 +124,7 @@ class DistortedDigits(LightningDataModule):
             digits = self._evaluated(self._sets[split], generator)
             chunks = [_distorted(chunk, self.evaluation_distortion, generator) for chunk in torch.split(digits.images, CHUNK)]
             self._distorted[split] = Digits(torch.cat(chunks), digits.targets)
-        return EvaluationBatches(*self._distorted[split], self.batch_size, *self._place())
+        return EvaluationBatches(*self._distorted[split], self.batch_size, *place_of(self))
 
     def _evaluated(self, digits: Digits, generator: torch.Generator) -> Digits:
         """What of a split is distorted and evaluated."""
@@ -136,9 +136,6 @@ class DistortedDigits(LightningDataModule):
             return batch
         generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
         return _distorted(batch.image, self.distortion, generator), batch.target
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def scaled(images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from stn_lightning.data._batches import Named, Raw
+from stn_lightning.data._batches import Named, Raw, place_of
 from stn_lightning.data._distorted_digits import scaled
 from stn_lightning.data._drawn.generated import DigitSource, draw, generated_folder
 from stn_lightning.data._image_cache import ImageCache, Item, build
@@ -167,16 +167,16 @@ class HouseNumbers(LightningDataModule):
             self._sets["test"] = self._select(["test"])
 
     def train_dataloader(self) -> LazyTrainingBatches:
-        return LazyTrainingBatches(*self._sets["train"], self.batch_size, self.seed, *self._place())
+        return LazyTrainingBatches(*self._sets["train"], self.batch_size, self.seed, *place_of(self))
 
     def val_dataloader(self) -> LazyEvaluationBatches:
-        return LazyEvaluationBatches(*self._sets["validation"], self.batch_size, *self._place())
+        return LazyEvaluationBatches(*self._sets["validation"], self.batch_size, *place_of(self))
 
     def test_dataloader(self) -> LazyEvaluationBatches:
-        return LazyEvaluationBatches(*self._sets["test"], self.batch_size, *self._place())
+        return LazyEvaluationBatches(*self._sets["test"], self.batch_size, *place_of(self))
 
     def predict_dataloader(self) -> NamedBatches:
-        return NamedBatches(self._to_predict(), self.batch_size, *self._place())
+        return NamedBatches(self._to_predict(), self.batch_size, *place_of(self))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Takes the part of each image that the network sees, on the device where the batch now lies."""
@@ -219,9 +219,6 @@ class HouseNumbers(LightningDataModule):
             return [partial(_cached, cache, i) for i in range(len(cache.names))]
         folder = Path(self.images)
         return crops(folder, self.side, self.enlargement) if has_numbers(folder) else whole_images(folder, self.side)
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def _cached(cache: ImageCache, number: int) -> Item:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import Named
+from stn_lightning.data._batches import Named, place_of
 from stn_lightning.data._bounds import LONGEST_SIDE
 from stn_lightning.data._cub.annotated import Annotated, NamedImages, stacked_named
 from stn_lightning.data._decoding import image_files
@@ -101,7 +101,7 @@ class Photographs(LightningDataModule):
             count: number of items.
             seed: of the order of training; None for evaluation.
         """
-        place = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        place = place_of(self)
         workers = self.num_workers, self.worker_timeout
         if seed is None:
             loader = WorkerBatches(read, collate, in_turn(count, self.batch_size, *place), *workers)

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches
+from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, place_of
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits
 from stn_lightning.geometry import regular_points
@@ -83,7 +83,7 @@ class WarpedSignals(LightningDataModule):
 
     def train_dataloader(self) -> TrainingBatches:
         targets = torch.arange(self.num_training) % CLASSES
-        return TrainingBatches(shapes()[targets], targets, self.batch_size, self.seed, *self._place())
+        return TrainingBatches(shapes()[targets], targets, self.batch_size, self.seed, *place_of(self))
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation("validation")
@@ -99,7 +99,7 @@ class WarpedSignals(LightningDataModule):
             generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
             targets = torch.arange(self.num_evaluated) % CLASSES
             self._signals[split] = Digits(self.warped(shapes()[targets], generator), targets)
-        return EvaluationBatches(*self._signals[split], self.batch_size, *self._place())
+        return EvaluationBatches(*self._signals[split], self.batch_size, *place_of(self))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Warps the shapes of a training batch, on the device where they now lie."""
@@ -121,9 +121,6 @@ class WarpedSignals(LightningDataModule):
         noise = torch.randn(len(shapes), 1, self.length, generator=generator, device=shapes.device)
         signals: Tensor = _LINEAR(shapes, bent)
         return signals + self.noise * noise
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
 def shapes() -> Tensor:
