@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
@@ -17,7 +17,7 @@ from stn_lightning.networks._staged import INPUT, Output, Staged, StageFactory, 
 POOLING: dict[int, Callable[[int], nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
-class Network(Staged, ABC):
+class Network(Staged):
     """Stages in a row and a linear classifier, with or without spatial transformers, at the input or after a stage.
 
     Networks with and without a spatial transformer are compared at the same number of parameters (Jaderberg et al. 2015,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -30,12 +31,12 @@ class Output(NamedTuple):
     warps: dict[str, Warped]
 
 
-class Staged(nn.Module):
+class Staged(nn.Module, ABC):
     """Stages in a row; spatial transformers stand at the input, or follow a stage of feature maps.
 
     What parallel transformers make of a feature map is concatenated along its channels.
 
-    A subclass sets ``stages`` and ``transformers``, by ``assemble``.
+    A subclass sets ``stages`` and ``transformers``, by ``assemble``, and gives ``forward``.
 
     Args:
         input_shape: (C, H, W) of an image, or (C, L) or (C, D, H, W), by ``ndim``.
@@ -56,6 +57,10 @@ class Staged(nn.Module):
         self.input_shape = tuple(input_shape)
         if len(self.input_shape) != self.ndim + 1 or min(self.input_shape) < 1:
             raise ValueError(f"{type(self).__name__}: expected input_shape (C, {SIZE[self.ndim]}), got {self.input_shape}")
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Output:
+        """Prediction and warps of (B, *input_shape)."""
 
     def assemble(
         self, stages: Mapping[str, StageFactory], transformers: Mapping[str, TransformerFactory]

@@ -2,6 +2,7 @@
 
 from stn_lightning.processes._ranks import (
     TIMEOUT,
+    at_death_of_parent,
     end_with_parent,
     is_child,
     kill_stopped,
@@ -15,6 +16,7 @@ __all__ = [
     "EXIT_CODE",
     "TIMEOUT",
     "Termination",
+    "at_death_of_parent",
     "end_now",
     "end_with_parent",
     "is_child",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -50,10 +51,22 @@ def end_with_parent() -> None:
     else:
         os.environ[MAIN] = str(os.getpid())
         return
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SIGNAL_AT_DEATH_OF_PARENT, signal.SIGKILL)
+    if listen := at_death_of_parent(signal.SIGKILL):
+        listen()
     if os.getppid() != parent:
         sys.exit("stn: error: the main process has ended")
+
+
+def at_death_of_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """What makes the kernel send the process that calls it a signal when its parent ends; None where there is no such thing.
+
+    Args:
+        number: the signal.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(SIGNAL_AT_DEATH_OF_PARENT, number)
 
 
 def look_after_children(trainer: Trainer) -> None:

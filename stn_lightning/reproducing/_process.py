@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import monotonic, sleep
 
+from stn_lightning.processes import at_death_of_parent
 from stn_lightning.reproducing._slots import Slot
 
-SIGNAL_AT_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 LOCK = ".lock"
 PATIENCE = 20.0  # seconds that the processes of a killed runner have to write their checkpoints
 
@@ -32,7 +30,6 @@ def start(command: Sequence[str], log: Path, slot: Slot, lock: int) -> subproces
     environment = {**os.environ, "OMP_NUM_THREADS": str(slot.threads)}
     if slot.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.device
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     with log.open("ab") as stream:
         return subprocess.Popen(
             command,
@@ -42,7 +39,7 @@ def start(command: Sequence[str], log: Path, slot: Slot, lock: int) -> subproces
             stderr=stream,
             start_new_session=True,
             pass_fds=[lock],
-            preexec_fn=None if prctl is None else lambda: prctl(SIGNAL_AT_DEATH_OF_PARENT, signal.SIGTERM),
+            preexec_fn=at_death_of_parent(signal.SIGTERM),
         )
 
 

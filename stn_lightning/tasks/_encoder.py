@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stn_lightning.checkpoints import read_checkpoint
+from stn_lightning.data._distorted_digits import scaled
 from stn_lightning.networks import Network
 
 BATCH = 256
@@ -28,7 +29,7 @@ def train_encoder(encoder: Network, images: Tensor, targets: Tensor, epochs: int
     optimizer = torch.optim.Adam(encoder.parameters(), RATE)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, len(parts))
     for part in parts:
-        logits = encoder((images[part].float() / 255).to(first)).prediction
+        logits = encoder(scaled(images[part]).to(first)).prediction
         optimizer.zero_grad()
         torch.autograd.backward(F.cross_entropy(logits, targets[part].to(first.device)))
         optimizer.step()

@@ -6,10 +6,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stn_lightning.geometry import checked_size, regular_points
+from stn_lightning.geometry import checked_size, grid_sample, regular_points
 from stn_lightning.transforms._constants import frozen
 from stn_lightning.transforms._product import linear_forms
 from stn_lightning.transforms._transform import Transform
@@ -138,4 +137,4 @@ class LinearTransform(Transform):
             table = linear_forms(self.basis_mixture.to(basis.dtype)[None], table)
         table = table.view(1, -1, *self.basis_size)
         where = xy.to(basis.dtype).view(1, *[1] * (self.ndim - 1), -1, self.ndim)
-        return basis + F.grid_sample(table, where, padding_mode="border", align_corners=False).flatten(2)[0]
+        return basis + grid_sample(table, where, padding_mode="border").flatten(2)[0]
