@@ -32,8 +32,8 @@ def step(side: int, pool: int, parameters: int, transform: Transform | None, fas
     build = partial(CNN, pool=pool, parameters=parameters)
     task = Classification((1, side, side), 10, network=build, transform=transform)
     if not fast:
-        convolution = task.network.get_submodule("stages.conv1.0")
-        convolution.forward = MethodType(nn.Conv2d.forward, convolution)
+        for convolution in (task.network.get_submodule(f"stages.{name}.0") for name in ("conv1", "conv2")):
+            convolution.forward = MethodType(nn.Conv2d.forward, convolution)
     images, targets = torch.rand(BATCH, 1, side, side), torch.randint(0, 10, (BATCH,))
     optimizer = torch.optim.Adam(task.parameters())
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import nn
 
-from stn_lightning.networks._input_convolution import InputConvolution
+from stn_lightning.networks._band_convolution import BandConvolution
 from stn_lightning.networks._network import Network
 from stn_lightning.networks._staged import INPUT, TransformerFactory
 from stn_lightning.spatial_transformer import Layer
@@ -69,8 +69,7 @@ class CNN(Network):
 
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
         filters, kernel = (self._filters, 9) if name == "conv1" else (width, 7)
-        convolution = InputConvolution(filters, kernel) if shape[0] == 1 else nn.Conv2d(shape[0], filters, kernel)
-        layers = [convolution, nn.ReLU()]
+        layers: list[nn.Module] = [BandConvolution(shape[0], filters, kernel), nn.ReLU()]
         layers += [nn.MaxPool2d(2, ceil_mode=True)] if self._pooled else []
         # 1.2 to 1.6 times faster on a CPU, the same result
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)
