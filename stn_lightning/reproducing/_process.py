@@ -15,6 +15,8 @@ from stn_lightning.processes import at_death_of_parent
 from stn_lightning.reproducing._slots import Slot
 
 LOCK = ".lock"
+# of glibc's malloc: it gives nothing back to the kernel, which else fills each large tensor with zeros, page by page
+KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 PATIENCE = 20.0  # seconds that the processes of a killed runner have to write their checkpoints
 
 
@@ -27,7 +29,7 @@ def start(command: Sequence[str], log: Path, slot: Slot, lock: int) -> subproces
         slot: its place.
         lock: a file descriptor that it keeps.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(slot.threads)}
+    environment = {**KEPT_MEMORY, **os.environ, "OMP_NUM_THREADS": str(slot.threads)}
     if slot.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.device
     with log.open("ab") as stream:

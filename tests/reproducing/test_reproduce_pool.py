@@ -29,6 +29,16 @@ def test_process_has_the_device_and_the_threads_of_its_place(stand_in, jobs, tmp
     assert sum("left no summary.json" in line for line in said) == 2
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "0"), ("7", "7")])
+def test_process_keeps_the_memory_that_it_has_unless_told_otherwise(given, expected, tmp_path, monkeypatch):
+    if given is not None:
+        monkeypatch.setenv("MALLOC_MMAP_MAX_", given)
+    source = "import os; print(os.environ['MALLOC_MMAP_MAX_'], int(os.environ['MALLOC_TRIM_THRESHOLD_']) > 2**39)"
+    with only_one(tmp_path) as lock:
+        _process.start([sys.executable, "-c", source], tmp_path / "log.txt", Slot(None, 1), lock).wait(60)
+    assert (tmp_path / "log.txt").read_text() == f"{expected} True\n"
+
+
 def test_run_that_fails_is_named_and_the_others_go_on(stn, stand_in, tmp_path, write_table):
     write_table(tmp_path)
     stand_in("import sys; sys.exit('stn: error: no luck \\x1b[2J' if '--model.transform=null' in sys.argv else 'neither')")
