@@ -27,6 +27,7 @@ class Convolutional(Localisation):
         units: units of the fully connected layer, or of each of several.
         downsample: factor of the average pooling at the input; 1 for none.
         padding: pixels of zeros around the input of each convolution.
+        batch_norm: whether a batch normalisation follows each convolution; the paper has none.
 
     Raises:
         ValueError: if an argument is out of range, or the feature map too small for the convolutions.
@@ -40,6 +41,7 @@ class Convolutional(Localisation):
         units: int | Sequence[int] = 20,
         downsample: int = 2,
         padding: int = 0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__(input_shape, initial)
         layers = [units] if isinstance(units, int) else list(units)
@@ -58,12 +60,18 @@ class Convolutional(Localisation):
                 f"a smaller downsample or the localisation 'fc' takes smaller ones"
             )
         sizes = [filters * rest[0] * rest[1], *layers]
+
+        def norm() -> list[nn.Module]:
+            return [nn.BatchNorm2d(filters)] if batch_norm else []
+
         self.trunk = nn.Sequential(
             nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity(),
             nn.Conv2d(channels, filters, KERNEL, padding=padding),
+            *norm(),
             nn.ReLU(),
             nn.MaxPool2d(2),
             nn.Conv2d(filters, filters, KERNEL, padding=padding),
+            *norm(),
             nn.ReLU(),
             nn.Flatten(),
             *(layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU())),

@@ -96,8 +96,11 @@ class Staged(nn.Module, ABC):
 
     def _shape_after(self, name: str, stage: nn.Module, shape: Shape, before: Mapping[str, Layer]) -> Shape:
         try:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):  # a dropout draws
-                return tuple(stage(torch.zeros(1, *shape)).shape[1:])
+            stage.eval()  # a batch normalisation would ask for more than one image, a dropout would draw
+            with torch.no_grad():
+                after = tuple(stage(torch.zeros(1, *shape)).shape[1:])
+            stage.train()
+            return after
         except RuntimeError as e:
             sizes = [
                 f"output_size {st.output_size} of the transformer at {at!r}" for at, st in before.items() if st.output_size

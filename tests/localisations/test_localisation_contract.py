@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from torch import nn
 
 from stn_lightning.component import init_args, plain
 from stn_lightning.localisations import Localisation, Regression, registry
@@ -22,6 +23,18 @@ def _seed():
 @pytest.fixture(params=["fc", "conv"])
 def name(request):
     return request.param
+
+
+@pytest.mark.parametrize(("layers", "behind"), [(2, nn.Conv2d), (3, nn.Linear)], ids=["conv", "fc"])
+def test_batch_normalisation_is_behind_each_layer(layers, behind):
+    """And theta starts at its initial value in training and evaluation."""
+    net = registry["conv" if behind is nn.Conv2d else "fc"](SHAPE, INITIAL, batch_norm=True)
+    modules = list(net.trunk)
+    places = [i for i, module in enumerate(modules) if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert len(places) == layers
+    assert all(isinstance(modules[i - 1], behind) and isinstance(modules[i + 1], nn.ReLU) for i in places)
+    for training in (True, False):
+        assert torch.equal(net.train(training)(torch.randn(4, *SHAPE)), INITIAL.expand(4, -1, -1))
 
 
 @pytest.fixture
@@ -142,9 +155,9 @@ def test_layers_without_units_are_refused(name, options):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("fc", {"units": [5, 7]}),
-        ("conv", {"filters": 3, "units": 4, "downsample": 1, "padding": 0}),
-        ("conv", {"filters": 3, "units": [4, 5], "downsample": 1, "padding": 2}),
+        ("fc", {"units": [5, 7], "batch_norm": True}),
+        ("conv", {"filters": 3, "units": 4, "downsample": 1, "padding": 0, "batch_norm": True}),
+        ("conv", {"filters": 3, "units": [4, 5], "downsample": 1, "padding": 2, "batch_norm": False}),
     ],
     ids=["fc", "conv", "conv-padded"],
 )
@@ -156,7 +169,7 @@ def test_net_is_built_again_from_plain_data(name, options):
     twin = registry[name](**{**data["init_args"], "initial": torch.tensor(data["init_args"]["initial"])})
     twin.load_state_dict(net.state_dict())
     x = torch.randn(2, *SHAPE)
-    assert torch.equal(twin(x), net(x))
+    assert torch.equal(twin.eval()(x), net.eval()(x))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["deepcopy", "pickle"])

@@ -60,6 +60,18 @@ def test_networks_of_an_experiment_are_of_one_size(experiment):
     assert max(counts) - min(counts) <= 0.02 * min(counts)
 
 
+@pytest.mark.parametrize("transform", [None, "affine"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_batch_normalisation_is_behind_each_stage_and_within_the_budget(name, transform):
+    net = network("RTS", name, transform, batch_norm=True)
+    norms = [module for module in net.stages.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert [norm.num_features for norm in norms] == ([32, net.width] if name == "CNN" else [net.width] * 2)
+    assert 0.98 * BUDGET <= count_parameters(net) <= BUDGET
+    assert all(module.training for module in net.modules())  # what the shape was asked of was set back
+    assert torch.equal(norms[0].running_mean, torch.zeros(norms[0].num_features))  # and has seen nothing
+    assert net(torch.rand(2, *INPUT["RTS"])).prediction.isfinite().all()
+
+
 def test_count_by_hand():
     """ST-CNN affine on R: 28 -> 20 -> 10 -> 4 -> 2 pixels; localisation 14 -> 10 -> 5 -> 1."""
     classifier = (32 * 81 + 32) + (240 * 32 * 49 + 240) + (10 * 240 * 4 + 10)
