@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw
+from stn_lightning.data._batches import Raw
 from stn_lightning.data._cluttered_rows import CANVAS, cluttered_rows
 from stn_lightning.data._distorted_digits import CHUNK, DistortedDigits, scaled
 from stn_lightning.data._seeds import derived_seed
@@ -60,19 +60,15 @@ class DigitSequences(DistortedDigits):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Draws the rows of a training batch, on the device where it now lies, and scales images to [0, 1]."""
-        if isinstance(batch, Raw):
-            generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
-            return scaled(cluttered_rows(batch.image, generator)), batch.target
-        images, targets = batch
+        images, targets = super().on_after_batch_transfer(batch, dataloader_idx)
         return scaled(images), targets
 
-    def _evaluation(self, split: str) -> EvaluationBatches:
-        if split not in self._distorted:
-            generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
-            digits, targets = _sequences(self._sets[split], self._sets[split], generator)
-            rows = [cluttered_rows(chunk, generator) for chunk in torch.split(digits, CHUNK)]
-            self._distorted[split] = Digits(torch.cat(rows), targets)
-        return super()._evaluation(split)
+    def made(self, parts: Tensor, generator: torch.Generator) -> Tensor:
+        return cluttered_rows(parts, generator)
+
+    def evaluated(self, split: str, generator: torch.Generator) -> Digits:
+        digits, targets = _sequences(self.parts(split), self.parts(split), generator)
+        return Digits(torch.cat([cluttered_rows(chunk, generator) for chunk in torch.split(digits, CHUNK)]), targets)
 
 
 def _sequences(first: Digits, pool: Digits, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -49,8 +49,8 @@ class DigitSums(DistortedDigits):
         generator = torch.Generator().manual_seed(derived_seed("second digits", batch.seed))
         return Raw(*_sums(Digits(batch.image, batch.target), self._sets["train"], generator), batch.seed)
 
-    def _evaluated(self, digits: Digits, generator: torch.Generator) -> Digits:
-        return _sums(digits, digits, generator)
+    def evaluated_parts(self, split: str, generator: torch.Generator) -> Digits:
+        return _sums(self.parts(split), self.parts(split), generator)
 
 
 def _sums(first: Digits, pool: Digits, generator: torch.Generator) -> Digits:

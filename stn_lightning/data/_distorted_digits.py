@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, place_of
+from stn_lightning.data._made_anew import MadeAnew
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits, download_mnist, read_embedded_digits, read_mnist
 from stn_lightning.distortions import Distortion, Recipe, recipe
@@ -19,7 +17,7 @@ SIDE = 28
 CHUNK = 1000
 
 
-class DistortedDigits(LightningDataModule):
+class DistortedDigits(MadeAnew):
     """Handwritten digits, distorted (the distorted MNIST of Jaderberg et al. 2015, section 4.1).
 
     Training images are distorted anew at every step, in batches, on the training device; validation and test images once.
@@ -56,11 +54,9 @@ class DistortedDigits(LightningDataModule):
         evaluation_seed: int = 0,
         evaluation_distortion: Recipe | Distortion | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, seed, evaluation_seed)
         if source not in get_args(Source):
             raise ValueError(f"expected source one of {', '.join(get_args(Source))}; got {source!r}")
-        if batch_size < 1:
-            raise ValueError(f"expected batch_size of at least 1, got {batch_size}")
         self.source = source
         self.distortion = _distortion("distortion", distortion)
         evaluated = distortion if evaluation_distortion is None else evaluation_distortion
@@ -70,12 +66,8 @@ class DistortedDigits(LightningDataModule):
             raise ValueError(f"expected an evaluation_distortion to images of {size}, as distortion makes them; got {other}")
         self.root = root
         self.download = download
-        self.batch_size = batch_size
         self.num_validation = num_validation if num_validation is not None else {"digits": 200, "mnist": 5000}[source]
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
-        self.evaluation_seed = evaluation_seed
         self._sets: dict[str, Digits] = {}
-        self._distorted: dict[str, Digits] = {}
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -106,36 +98,20 @@ class DistortedDigits(LightningDataModule):
             "test": splits["test"],
         }
 
-    def train_dataloader(self) -> TrainingBatches:
-        return TrainingBatches(*self._sets["train"], self.batch_size, self.seed, *place_of(self))
+    def parts(self, split: str) -> Digits:
+        return self._sets[split]
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("validation")
+    def made(self, parts: Tensor, generator: torch.Generator) -> Tensor:
+        return _distorted(parts, self.distortion, generator)
 
-    def test_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("test")
+    def evaluated(self, split: str, generator: torch.Generator) -> Digits:
+        images, targets = self.evaluated_parts(split, generator)
+        chunks = [_distorted(chunk, self.evaluation_distortion, generator) for chunk in torch.split(images, CHUNK)]
+        return Digits(torch.cat(chunks), targets)
 
-    def predict_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("test")
-
-    def _evaluation(self, split: str) -> EvaluationBatches:
-        if split not in self._distorted:
-            generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
-            digits = self._evaluated(self._sets[split], generator)
-            chunks = [_distorted(chunk, self.evaluation_distortion, generator) for chunk in torch.split(digits.images, CHUNK)]
-            self._distorted[split] = Digits(torch.cat(chunks), digits.targets)
-        return EvaluationBatches(*self._distorted[split], self.batch_size, *place_of(self))
-
-    def _evaluated(self, digits: Digits, generator: torch.Generator) -> Digits:
-        """What of a split is distorted and evaluated."""
-        return digits
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Distorts a training batch, on the device where it now lies."""
-        if not isinstance(batch, Raw):
-            return batch
-        generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
-        return _distorted(batch.image, self.distortion, generator), batch.target
+    def evaluated_parts(self, split: str, generator: torch.Generator) -> Digits:
+        """What the samples of ``validation`` or ``test`` are made of, and their targets."""
+        return self.parts(split)
 
 
 def scaled(images: Tensor) -> Tensor:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from math import pi
-from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from stn_lightning.data._batches import EvaluationBatches, Raw, TrainingBatches, place_of
+from stn_lightning.data._made_anew import MadeAnew
 from stn_lightning.data._seeds import derived_seed
 from stn_lightning.data._sources import Digits
 from stn_lightning.geometry import regular_points
@@ -20,7 +17,7 @@ from stn_lightning.transforms import Affine1d
 CLASSES, HARMONICS, SAMPLES = 10, 6, 64
 
 
-class WarpedSignals(LightningDataModule):
+class WarpedSignals(MadeAnew):
     """Signals of ten shapes, stretched, shifted and bent in time, in noise.
 
     Data of ours. A shape is ``sum_k a_k sin(k pi (u + 1) / 2)``, k = 1 to 6, for u in [-1, 1], with fixed normal numbers a_k
@@ -55,21 +52,17 @@ class WarpedSignals(LightningDataModule):
         seed: int | None = None,
         evaluation_seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, seed, evaluation_seed)
         if not (0 < shortest <= 1 and 0 <= bend < 0.5 and noise >= 0):
             raise ValueError(
                 f"expected shortest in (0, 1], bend in [0, 0.5), noise of at least 0; got {shortest=}, {bend=}, {noise=}"
             )
-        if min(length, num_training, num_evaluated, batch_size) < 1:
+        if min(length, num_training, num_evaluated) < 1:
             raise ValueError(
-                f"expected length, num_training, num_evaluated and batch_size above 0; got {length=}, {num_training=}, "
-                f"{num_evaluated=}, {batch_size=}"
+                f"expected length, num_training and num_evaluated above 0; got {length=}, {num_training=}, {num_evaluated=}"
             )
         self.length, self.shortest, self.bend, self.noise = length, shortest, bend, noise
-        self.num_training, self.num_evaluated, self.batch_size = num_training, num_evaluated, batch_size
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
-        self.evaluation_seed = evaluation_seed
-        self._signals: dict[str, Digits] = {}
+        self.num_training, self.num_evaluated = num_training, num_evaluated
 
     @property
     def input_shape(self) -> tuple[int, int]:
@@ -81,45 +74,22 @@ class WarpedSignals(LightningDataModule):
         """Number of shapes."""
         return CLASSES
 
-    def train_dataloader(self) -> TrainingBatches:
-        targets = torch.arange(self.num_training) % CLASSES
-        return TrainingBatches(shapes()[targets], targets, self.batch_size, self.seed, *place_of(self))
+    def parts(self, split: str) -> Digits:
+        targets = torch.arange(self.num_training if split == "train" else self.num_evaluated) % CLASSES
+        return Digits(shapes()[targets], targets)
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("validation")
-
-    def test_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("test")
-
-    def predict_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("test")
-
-    def _evaluation(self, split: str) -> EvaluationBatches:
-        if split not in self._signals:
-            generator = torch.Generator().manual_seed(derived_seed(split, self.evaluation_seed))
-            targets = torch.arange(self.num_evaluated) % CLASSES
-            self._signals[split] = Digits(self.warped(shapes()[targets], generator), targets)
-        return EvaluationBatches(*self._signals[split], self.batch_size, *place_of(self))
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Warps the shapes of a training batch, on the device where they now lie."""
-        if not isinstance(batch, Raw):
-            return batch
-        generator = torch.Generator(batch.image.device).manual_seed(batch.seed)
-        return self.warped(batch.image, generator), batch.target
-
-    def warped(self, shapes: Tensor, generator: torch.Generator) -> Tensor:
+    def made(self, parts: Tensor, generator: torch.Generator) -> Tensor:
         """Shapes (B, 1, 64) as signals (B, 1, length)."""
 
         def uniform(low: float, high: float) -> Tensor:
-            return low + (high - low) * torch.rand(len(shapes), generator=generator, device=shapes.device)
+            return low + (high - low) * torch.rand(len(parts), generator=generator, device=parts.device)
 
         share = uniform(self.shortest, 1.0)
         place = uniform(-1.0, 1.0) * (1 - share)
         u = _AFFINE.grid(torch.stack([1 / share, -place / share], dim=1), (self.length,))
         bent = torch.where(u.abs() < 1, u + uniform(-self.bend, self.bend).view(-1, 1, 1) * (1 - u * u), u)
-        noise = torch.randn(len(shapes), 1, self.length, generator=generator, device=shapes.device)
-        signals: Tensor = _LINEAR(shapes, bent)
+        noise = torch.randn(len(parts), 1, self.length, generator=generator, device=parts.device)
+        signals: Tensor = _LINEAR(parts, bent)
         return signals + self.noise * noise
 
 

@@ -44,6 +44,7 @@ class SignalCNN(Network):
         placement: the stage that the spatial transformer follows: ``input``, ``conv1`` or ``conv2``; several for one at each.
         pool: factor of an average pooling before the first stage, after a transformer at the input; 1 for none.
         feed_theta: whether the classifier also sees theta.
+        batch_norm: whether a batch normalisation follows each convolution.
     """
 
     ndim = 1
@@ -52,4 +53,5 @@ class SignalCNN(Network):
 
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
         filters, kernel = ((width + 1) // 2, 9) if name == "conv1" else (width, 7)
-        return nn.Sequential(nn.Conv1d(shape[0], filters, kernel), nn.ReLU(), nn.MaxPool1d(2, ceil_mode=True))
+        norm = [nn.BatchNorm1d(filters)] if self.batch_norm else []
+        return nn.Sequential(nn.Conv1d(shape[0], filters, kernel), *norm, nn.ReLU(), nn.MaxPool1d(2, ceil_mode=True))

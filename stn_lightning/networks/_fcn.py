@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 from torch import nn
 
 from stn_lightning.networks._network import Network
-from stn_lightning.networks._staged import INPUT, TransformerFactory
 
 
 class FCN(Network):
@@ -25,27 +23,12 @@ class FCN(Network):
         placement: where the spatial transformer stands: ``input``, since hidden layers are no feature maps.
         pool: factor of an average pooling before the first layer, after the transformer; 1 for none.
         feed_theta: whether the classifier also sees theta.
-        batch_norm: whether a batch normalisation follows each hidden layer (Ioffe and Szegedy 2015); the paper has none.
+        batch_norm: whether a batch normalisation follows each hidden layer; the paper has none.
     """
 
     localisation = "fc"
     placements = ("hidden1", "hidden2")
 
-    def __init__(
-        self,
-        input_shape: Sequence[int],
-        num_classes: int,
-        transformer: TransformerFactory | None = None,
-        parameters: int = 400_000,
-        width: int | None = None,
-        placement: str | list[str] = INPUT,
-        pool: int = 1,
-        feed_theta: bool = False,
-        batch_norm: bool = False,
-    ) -> None:
-        self._batch_norm = batch_norm
-        super().__init__(input_shape, num_classes, transformer, parameters, width, placement, pool, feed_theta)
-
     def stage(self, name: str, shape: tuple[int, ...], width: int) -> nn.Module:
-        norm = [nn.BatchNorm1d(width)] if self._batch_norm else []
+        norm = [nn.BatchNorm1d(width)] if self.batch_norm else []
         return nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), width), *norm, nn.ReLU())

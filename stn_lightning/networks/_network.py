@@ -33,6 +33,7 @@ class Network(Staged):
         placement: the stage that the spatial transformer follows, or ``input``; several for one at each of them.
         pool: factor of an average pooling before the first stage, after a transformer at the input; 1 for none.
         feed_theta: whether the classifier also sees theta (section 3.4 of the paper).
+        batch_norm: whether a batch normalisation follows each layer of a stage (Ioffe and Szegedy 2015).
 
     Attributes:
         localisation: name of the localisation net that the paper uses with this network.
@@ -56,6 +57,7 @@ class Network(Staged):
         placement: str | list[str] = INPUT,
         pool: int = 1,
         feed_theta: bool = False,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__(input_shape)
         places = [placement] if isinstance(placement, str) else list(placement)
@@ -64,7 +66,7 @@ class Network(Staged):
             raise ValueError(f"expected placement one of {known}; got {placement!r} (several are a list of each once)")
         if (width is not None and width < 1) or pool < 1:
             raise ValueError(f"expected width and pool of at least 1, got {width=}, {pool=}")
-        self.feed_theta = feed_theta
+        self.feed_theta, self.batch_norm = feed_theta, batch_norm
         transformers = {} if transformer is None else self.transformers_at(places, transformer)
         if transformer is not None and not transformers:
             raise ValueError("expected placement of at least one stage for the transformer, got []")

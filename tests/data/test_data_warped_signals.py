@@ -69,7 +69,7 @@ def test_signal_is_its_shape_in_a_window_of_time_and_nothing_elsewhere():
 def test_windows_have_the_shares_and_places_that_are_said():
     """Where a shape of ones stands."""
     data = WarpedSignals(length=4000, shortest=0.5, bend=0.0, noise=0.0)
-    inside = data.warped(torch.ones(1000, 1, 64), torch.Generator().manual_seed(0))[:, 0] > 0.5
+    inside = data.made(torch.ones(1000, 1, 64), torch.Generator().manual_seed(0))[:, 0] > 0.5
     ends = torch.stack([inside.int().argmax(1), 4000 - inside.flip(1).int().argmax(1)]) / 2000 - 1
     share, place = (ends[1] - ends[0]) / 2, ends.mean(0)
     assert kstest(share.numpy(), "uniform", args=(0.5, 0.5)).pvalue > 0.01
@@ -80,7 +80,7 @@ def test_bent_time_keeps_the_ends_and_moves_the_middle():
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     ramp = torch.linspace(1, 2, 64).view(1, 1, -1).expand(20, -1, -1)
     straight, bent = (
-        WarpedSignals(shortest=1.0, bend=bend, noise=0.0).warped(ramp, generator)
+        WarpedSignals(shortest=1.0, bend=bend, noise=0.0).made(ramp, generator)
         for bend, generator in zip((0.0, 0.4), generators, strict=True)
     )
     moved = (bent - straight).abs()[:, 0]
@@ -97,7 +97,7 @@ def test_bent_time_keeps_the_ends_and_moves_the_middle():
         ({"bend": 0.5}, "bend in"),
         ({"noise": -1.0}, "noise of at least 0"),
         ({"length": 0}, "length, num_training"),
-        ({"batch_size": 0}, "batch_size above 0"),
+        ({"batch_size": 0}, "batch_size of at least 1"),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from stn_lightning.localisations import registry
 from stn_lightning.networks import SignalCNN, VolumeCNN
@@ -17,6 +18,14 @@ from stn_lightning.transforms import Affine1d, Affine3d
 def test_pooling_before_the_first_stage_halves_each_side(network, shape, pooled):
     stages = network(shape, 10, width=3, pool=2).stages
     assert tuple(stages["pool"](torch.zeros(1, *shape)).shape[2:]) == pooled
+
+
+@pytest.mark.parametrize(("network", "shape", "norms"), [(SignalCNN, (1, 64), [2, 3]), (VolumeCNN, (1, 36, 36, 36), [32, 3])])
+def test_batch_normalisation_is_behind_each_convolution(network, shape, norms):
+    net = network(shape, 10, width=3, batch_norm=True)
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+    assert [module.num_features for module in net.modules() if isinstance(module, kinds)] == norms
+    assert net(torch.rand(2, *shape)).prediction.shape == (2, 10)
 
 
 @pytest.mark.parametrize(
