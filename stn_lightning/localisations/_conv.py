@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,30 @@ from torch import Tensor, nn
 from stn_lightning.localisations._localisation import Localisation, Regression
 
 KERNEL = 5
+
+
+class Layers(NamedTuple):
+    """Those of one dimension."""
+
+    average: Callable[[int], nn.Module]
+    convolution: Callable[..., nn.Module]
+    norm: Callable[[int], nn.Module]
+    largest: Callable[[int], nn.Module]
+
+
+class AveragePool3d(nn.AvgPool3d):
+    """In float32 at least: on a CPU torch has none in bfloat16."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        dtype = torch.promote_types(input.dtype, torch.float32)
+        return super().forward(input.to(dtype)).to(input.dtype)
+
+
+LAYERS = {
+    1: Layers(nn.AvgPool1d, nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),
+    2: Layers(nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
+    3: Layers(AveragePool3d, nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d),
+}
 
 
 class Convolutional(Localisation):
@@ -54,26 +80,21 @@ class Convolutional(Localisation):
         lost = KERNEL - 1 - 2 * padding
         rest = [(n // downsample - lost) // 2 - lost for n in size]
         if min(rest) < 1:
-            needed = (lost + 2 * (1 + lost)) * downsample
+            needed = "x".join([str((lost + 2 * (1 + lost)) * downsample)] * self.ndim)
+            other = " or the localisation 'fc' takes" if self.ndim == 2 else " takes"
             raise ValueError(
-                f"expected a feature map of at least {needed}x{needed} at downsample={downsample}, got {size[0]}x{size[1]}; "
-                f"a smaller downsample or the localisation 'fc' takes smaller ones"
+                f"{type(self).__name__}: expected a feature map of at least {needed} at downsample={downsample}, got "
+                f"{'x'.join(map(str, size))}; a smaller downsample{other} smaller ones"
             )
-        sizes = [filters * rest[0] * rest[1], *layers]
-
-        def norm() -> list[nn.Module]:
-            return [nn.BatchNorm2d(filters)] if batch_norm else []
-
-        self.trunk = nn.Sequential(
-            nn.AvgPool2d(downsample) if downsample > 1 else nn.Identity(),
-            nn.Conv2d(channels, filters, KERNEL, padding=padding),
-            *norm(),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(filters, filters, KERNEL, padding=padding),
-            *norm(),
-            nn.ReLU(),
-            nn.Flatten(),
-            *(layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU())),
-        ).to(memory_format=torch.channels_last)
+        sizes = [filters * prod(rest), *layers]
+        average, convolution, norm, largest = LAYERS[self.ndim]
+        trunk = [average(downsample) if downsample > 1 else nn.Identity()]
+        for inputs, after in ((channels, [largest(2)]), (filters, [nn.Flatten()])):
+            norms = [norm(filters)] if batch_norm else []
+            trunk += [convolution(inputs, filters, KERNEL, padding=padding), *norms, nn.ReLU(), *after]
+        for inputs, outputs in pairwise(sizes):
+            trunk += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.trunk = nn.Sequential(*trunk)
+        if self.ndim == 2:  # faster on a CPU
+            self.trunk.to(memory_format=torch.channels_last)
         self.head = Regression(sizes[-1], initial)
