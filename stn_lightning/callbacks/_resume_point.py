@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from stn_lightning.callbacks._loop_state import COUNTS, settle
 from stn_lightning.callbacks._random_state import of_each_rank
+from stn_lightning.data._epoch_order import Resumable
 
 
 class ResumePoint(Callback):
@@ -29,6 +30,7 @@ class ResumePoint(Callback):
 
     def __init__(self) -> None:
         self._gradients: list[dict[str, Any]] | None = None
+        self._loader_state: dict[str, int] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != "fit":
@@ -40,12 +42,16 @@ class ResumePoint(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.get(self.KEY)
+        states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader") or [None]
+        self._loader_state = states[0]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        behind = getattr(trainer.train_dataloader, "behind", None)
-        if trainer.fit_loop.restarting and behind is not None:
+        loader = trainer.train_dataloader
+        if trainer.fit_loop.restarting and isinstance(loader, Resumable):
+            if self._loader_state is not None:  # Lightning forgets it where a scheduler asked for the number of steps
+                loader.load_state_dict(self._loader_state)
             current = trainer.fit_loop.epoch_loop.batch_progress.current
-            done = min(behind, int(trainer.num_training_batches))
+            done = min(loader.behind, int(trainer.num_training_batches))
             for name in COUNTS:
                 setattr(current, name, done)
         gradients, self._gradients = self._gradients, None

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer, see
 from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 from stn_lightning.callbacks import RandomState, ResumePoint
 from stn_lightning.data._batches import EvaluationBatches, TrainingBatches
@@ -26,8 +26,9 @@ class Data(LightningDataModule):
 
 
 class Net(LightningModule):
-    def __init__(self):
+    def __init__(self, counts_steps):
         super().__init__()
+        self.counts_steps = counts_steps
         self.net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 1))
         self.seen, self.validated = [], []
 
@@ -44,7 +45,10 @@ class Net(LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), 0.01)
-        schedulers = [StepLR(optimizer, 2, 0.9), StepLR(optimizer, 1, 0.8)]
+        by_step = StepLR(optimizer, 2, 0.9)
+        if self.counts_steps:  # for which Lightning makes the loader before it loads the state
+            by_step = OneCycleLR(optimizer, 0.1, int(self.trainer.estimated_stepping_batches))
+        schedulers = [by_step, StepLR(optimizer, 1, 0.8)]
         return [optimizer], [{"scheduler": s, "interval": i} for s, i in zip(schedulers, ("step", "epoch"), strict=True)]
 
 
@@ -81,7 +85,7 @@ def fit(folder, options, *callbacks, resumed=None, exact=True):
     averages = [EMAWeightAveraging(decay=0.9)] if options.pop("averages", False) else []
     silent = {"enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder, "accelerator": "cpu"}
     ours = [RandomState(), ResumePoint()] if exact else []
-    net, rows = Net(), Rows()
+    net, rows = Net(options.pop("counts_steps", False)), Rows()
     trainer = Trainer(
         callbacks=[*averages, *ours, *callbacks],
         logger=rows,
@@ -103,6 +107,7 @@ def fit(folder, options, *callbacks, resumed=None, exact=True):
 OPTIONS = {
     "plain": {},
     "averages": {"averages": True},
+    "counts-steps": {"counts_steps": True},
     "accumulated": {"accumulate_grad_batches": 3},
     "validated-within": {"val_check_interval": 2},
     "validated-every-second": {"check_val_every_n_epoch": 2, "max_epochs": 4},
