@@ -28,17 +28,17 @@ EPOCHS, LONGEST_UNTIL_END = 4, 2.0  # seconds after the first checkpoint
 USUAL = [
     f"--trainer.max_epochs={EPOCHS}",
     "--trainer.accumulate_grad_batches=2",
-    "--model.scheduler=torch.optim.lr_scheduler.OneCycleLR",  # asks for the number of steps, as the recipes' does
-    "--model.scheduler.max_lr=0.01",
     "--trainer.callbacks=stn_lightning.callbacks.BestAndLast",
     "--trainer.callbacks.every_n_steps=2",
     "--trainer.log_every_n_steps=4",
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
 ]
+# asks for the number of steps, as those of the recipes do
+SCHEDULER = ["--model.scheduler=torch.optim.lr_scheduler.OneCycleLR", "--model.scheduler.max_lr=0.01"]
 DISTORTED = "--data.distortion=RTS --data.batch_size=64 --data.num_validation=50 --model.penalties+=Equivariance"
 NUMBERS = "--data=HouseNumbers --data.num_generated=[170,4] --data.num_validation=10 --data.side=40 --data.crop=32"
-DROPOUT = f"--model=SequenceRecognition --model.network.width=0.03125 {NUMBERS}"
+DROPOUT = f"--model=SequenceRecognition --model.network=HouseNumberNet --model.network.width=0.03125 {NUMBERS}"
 KINDS = [
     # distorted anew at each step, and a penalty that draws from the global generator
     f"--model.network=FCN --model.network.width=8 --model.transform=affine {DISTORTED}".split(),
@@ -154,7 +154,7 @@ def _with_diary(folder: str, run: Callable[[], Any]) -> Any:
 
 
 def _options(kind: int, root: str) -> list[str]:
-    return ["fit", *USUAL, *KINDS[kind], f"--data.root={root}"]
+    return ["fit", *USUAL, *KINDS[kind], *SCHEDULER, f"--data.root={root}"]
 
 
 def _fit(folder: Path, kind: int, root: str) -> None:

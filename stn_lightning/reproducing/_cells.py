@@ -31,7 +31,15 @@ class Group(NamedTuple):
 
     def values(self, table: Table, place: tuple[str, str]) -> list[float]:
         """Of the runs of a cell, in %."""
-        return [100 * line["test"][table.metric] for line in self.cells.get(place, [])]
+        return list(self._by_seed(table, place).values())
+
+    def differences(self, table: Table, place: tuple[str, str], other: tuple[str, str]) -> list[float]:
+        """Of the runs of two cells with the same seeds, in points: the first less the other."""
+        values, others = self._by_seed(table, place), self._by_seed(table, other)
+        return [value - others[seed] for seed, value in values.items() if seed in others]
+
+    def _by_seed(self, table: Table, place: tuple[str, str]) -> dict[int, float]:
+        return {line["seed"]: 100 * line["test"][table.metric] for line in self.cells.get(place, [])}
 
 
 def groups(table: Table, lines: Sequence[Line]) -> list[Group]:

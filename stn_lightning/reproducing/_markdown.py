@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 from stn_lightning.reporting import duration
 from stn_lightning.reproducing._cells import Group, mean_and_error
@@ -11,14 +12,26 @@ from stn_lightning.reproducing._table import Cell, Table
 
 
 def markdown(table: Table, group: Group) -> str:
-    """What the numbers are, the table, and what it took."""
+    """What the numbers are, the table, its pairs of rows, and what it took."""
     cells = {cell.place: cell for cell in table.cells}
-    lines = [f"`{command(table, group)}`", "", _caption(table), ""]
-    lines += [f"| | {' | '.join(table.columns)} |", f"|-|{'-:|' * len(table.columns)}"]
-    for row in table.rows:
-        texts = [_cell(group.values(table, (row, column)), cells.get((row, column))) for column in table.columns]
-        lines.append(f"| {' | '.join(text.replace('|', '&#124;') for text in (row, *texts))} |")
-    return "\n".join([*lines, *(["", _effort(group)] if group.lines else [])]) + "\n"
+    rows = {
+        row: [_cell(table, group.values(table, (row, column)), cells.get((row, column))) for column in table.columns]
+        for row in table.rows
+    }
+    parts = [f"`{command(table, group)}`", _caption(table), _rows(table, rows)]
+    pairs = {
+        f"{row} - {other}": [_mean(group.differences(table, (row, at), (other, at)), sign="+") for at in table.columns]
+        for row, other in table.pairs.items()
+    }
+    if found := {name: texts for name, texts in pairs.items() if any(texts)}:
+        parts += [_caption_of_pairs(table), _rows(table, found)]
+    return "\n\n".join([*parts, *([_effort(group)] if group.lines else [])]) + "\n"
+
+
+def _rows(table: Table, rows: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"| | {' | '.join(table.columns)} |", f"|-|{'-:|' * len(table.columns)}"]
+    lines += [f"| {' | '.join(text.replace('|', '&#124;') for text in (name, *texts))} |" for name, texts in rows.items()]
+    return "\n".join(lines)
 
 
 def command(table: Table, group: Group) -> str:
@@ -29,20 +42,33 @@ def command(table: Table, group: Group) -> str:
 
 
 def _caption(table: Table) -> str:
-    paper = f"; in brackets the numbers of {table.source}" if any(cell.paper is not None for cell in table.cells) else ""
+    has_paper = any(cell.paper is not None for cell in table.cells)
+    paper = f"; in brackets the numbers of {table.source}, in bold what is better" if has_paper else ""
     better = {"lowest": "lower", "highest": "higher"}[table.best]
     means = "mean ± standard error over n seeds, the best epoch chosen on validation data"
     return f"`{table.metric}` in %, {better} is better: {means}{paper}."
 
 
-def _cell(values: Sequence[float], cell: Cell | None) -> str:
+def _caption_of_pairs(table: Table) -> str:
+    side = {"lowest": "below", "highest": "above"}[table.best]
+    return f"Differences of two rows in points, over the seeds that both have: {side} 0 the first is better."
+
+
+def _cell(table: Table, values: Sequence[float], cell: Cell | None) -> str:
     if cell is None:
         return ""
-    text = "not run"
-    if values:
-        mean, error = mean_and_error(values)
-        text = f"{mean:.2f}{'' if error is None else f' ± {error:.2f}'}, n = {len(values)}"
-    return text if cell.paper is None else f"{text} ({cell.paper})"
+    text = _mean(values) or "not run"
+    if cell.paper is None:
+        return text
+    gain = (cell.paper - round(fmean(values), 2)) * {"lowest": 1, "highest": -1}[table.best] if values else 0
+    return f"{f'**{text}**' if gain > 0 else text} ({cell.paper})"
+
+
+def _mean(values: Sequence[float], sign: str = "") -> str:
+    if not values:
+        return ""
+    mean, error = mean_and_error(values)
+    return f"{mean:{sign}.2f}{'' if error is None else f' ± {error:.2f}'}, n = {len(values)}"
 
 
 def _effort(group: Group) -> str:

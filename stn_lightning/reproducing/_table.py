@@ -12,6 +12,7 @@ from stn_lightning._yaml import read_yaml
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"  # of a wheel, of a checkout
 PARTS = {"title", "source", "metric", "best", "recipes", "rows"}
+OPTIONAL = {"pairs"}
 CELL = {"experiment", "options", "paper"}
 BEST = ("lowest", "highest")
 USUAL_RECIPE = "fast"
@@ -51,6 +52,7 @@ class Table(NamedTuple):
         best: ``lowest`` or ``highest``.
         recipes: configs of training by the names that ``--recipe`` takes.
         cells: row by row.
+        pairs: rows with what each is compared with, such as the one without a transformer.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Table(NamedTuple):
     best: str
     recipes: Mapping[str, Path]
     cells: tuple[Cell, ...]
+    pairs: Mapping[str, str]
 
     @property
     def rows(self) -> list[str]:
@@ -101,8 +104,8 @@ def folder_name(name: str) -> str:
 
 
 def _table(file: Path, given: Any) -> Table:
-    if not isinstance(given, dict) or set(given) != PARTS:
-        raise ValueError(f"expected {', '.join(sorted(PARTS))}, got {_keys(given)}")
+    if not isinstance(given, dict) or not PARTS <= set(given) <= PARTS | OPTIONAL:
+        raise ValueError(f"expected {', '.join(sorted(PARTS))} and perhaps {', '.join(OPTIONAL)}, got {_keys(given)}")
     for part in ("title", "metric"):
         _named(given[part], part)
     if given["source"] is not None:
@@ -120,7 +123,12 @@ def _table(file: Path, given: Any) -> Table:
     for names in ({cell.row for cell in cells}, {cell.column for cell in cells}, set(recipes)):
         if len({folder_name(name).casefold() for name in names}) < len(names):
             raise ValueError(f"expected names that differ in letters and digits, got {', '.join(sorted(names))}")
-    return Table(file.stem, given["title"], given["source"], given["metric"], given["best"], recipes, tuple(cells))
+    pairs = dict(_items(given["pairs"], "pairs")) if "pairs" in given else {}
+    rows = {cell.row for cell in cells}
+    for row, other in pairs.items():
+        if not {row, other} <= rows or row == other:
+            raise ValueError(f"pairs: expected two of {', '.join(sorted(rows))}, got {row!r} and {other!r}")
+    return Table(file.stem, given["title"], given["source"], given["metric"], given["best"], recipes, tuple(cells), pairs)
 
 
 def _cell(file: Path, row: str, column: str, given: Any) -> Cell:

@@ -45,13 +45,32 @@ def test_table_has_means_errors_counts_and_the_papers_numbers(table, lines):
     text = written(table, lines, "results/tiny")
     assert "| | plain | rotated |\n|-|-:|-:|\n" in text
     assert "| CNN | 2.50 ± 0.50, n = 2 (1.2) |  |\n" in text  # 0.5: of 2 and 3, sd 0.707, over the root of 2
-    assert "| ST-CNN affine | 0.50, n = 1 (0.7) | not run |\n" in text
+    assert "| ST-CNN affine | **0.50, n = 1** (0.7) | not run |\n" in text
     assert "`stn reproduce tiny --recipe fast --seeds 2`" in text
     assert (
         "Runs: 3; 1,234 to 1,300 parameters; 50 steps; 1 min 01 s of training on 1 x cpu; torch 2; commit 0123456, 0123456+"
         in text
     )
     assert "](results/tiny.png)" in text
+
+
+def test_pairs_of_rows_are_compared_over_the_seeds_of_both(table, jobs, line):
+    """With a difference for each seed, and none where a row was not run."""
+    runs = [line(jobs[0], 0.02), line(jobs[3], 0.03), line(jobs[0], 0.09, seed=2)]
+    runs += [line(jobs[1], 0.01), line(jobs[4], 0.03)]
+    paired = table._replace(pairs={"ST-CNN affine": "CNN"})
+    text = written(paired, runs, "results/tiny")
+    assert "below 0 the first is better.\n\n| | plain | rotated |\n|-|-:|-:|\n" in text
+    assert "| ST-CNN affine - CNN | -0.50 ± 0.50, n = 2 |  |\n" in text  # of -1 and 0
+    assert "Differences" not in written(paired, runs[:3], "results/tiny")
+    assert "above 0 the first is better" in written(paired._replace(best="highest"), runs, "results/tiny")
+
+
+def test_what_is_better_than_the_papers_is_bold(table, jobs, line):
+    for best, better in (("lowest", 0.0119), ("highest", 0.0121)):
+        asked = table._replace(best=best)
+        assert "**" not in written(asked, [line(jobs[0], 0.012)], "results/tiny")  # the same is not better
+        assert f"| **{100 * better:.2f}, n = 1** (1.2) |" in written(asked, [line(jobs[0], better)], "results/tiny")
 
 
 def test_what_was_never_run_says_so(table):

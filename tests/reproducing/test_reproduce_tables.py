@@ -79,6 +79,12 @@ def test_cells_are_read_row_by_row(table):
         ("best: lowest", "best: low", "best: expected lowest or highest, got 'low'"),
         ("metric: test/error", "metrics: test/error", "expected best, metric, recipes, rows, source, title"),
         ("title: Tiny", "title: [Tiny]", "title: expected a text"),
+        (
+            "title: Tiny",
+            "title: Tiny\n    pairs: {CNN: FCN}",
+            "pairs: expected two of CNN, ST-CNN affine, got 'CNN' and",
+        ),
+        ("title: Tiny", "title: Tiny\n    pairs: {CNN: CNN}", "got 'CNN' and 'CNN'"),
         ("rotated:", "Plain:", "expected names that differ"),
         ("recipes: {fast", "recipes: {1", "a recipe: expected a text, got 1"),
         ("fast: recipe.yaml", "fast: recipes.yaml", "recipes, fast: no config recipes.yaml"),
