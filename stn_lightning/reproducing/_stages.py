@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from stn_lightning._files import whole_file
@@ -85,8 +86,13 @@ def finished_line(job: Job) -> Line:
         **{name: fit.summary[name] for name in ("parameters", "steps", "seconds", "device")},
         **read_json(job.folder / STARTED),
         "versions": versions(),
-        "config": {**fit.config, "ckpt_path": None},
+        "config": _anywhere(fit.config),
     }
+
+
+def _anywhere(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without what is of this machine."""
+    return {**config, "trainer": {**config["trainer"], "default_root_dir": None}, "ckpt_path": None}
 
 
 def _finished(job: Job) -> tuple[Run | None, Run | None]:

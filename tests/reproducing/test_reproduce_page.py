@@ -29,6 +29,11 @@ def test_part_of_a_page_is_what_its_file_says(page, name):
     assert all((page.parent / file).is_file() for file in re.findall(r"\]\((\S+png)\)", part))
 
 
+def test_results_name_no_folder_of_a_machine():
+    lines = [line for file in DOCS.rglob("*.jsonl") for line in read_lines(file)]
+    assert {line["config"]["trainer"]["default_root_dir"] for line in lines} <= {None}
+
+
 def test_every_file_of_results_has_its_part():
     assert {(file.parent, file.stem) for file in DOCS.rglob("*.jsonl")} <= {
         (page.with_suffix(""), name) for page, name in PARTS

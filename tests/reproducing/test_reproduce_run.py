@@ -55,6 +55,7 @@ def test_it_goes_on_and_leaves_a_line_of_all_that_made_the_number(ran):
     assert line["config"]["data"]["init_args"]["batch_size"] == 256
     assert (line["config"]["ckpt_path"], line["config"]["seed_everything"]) == (None, 0)
     assert line["config"]["model"]["init_args"]["transform"] is None
+    assert line["config"]["trainer"]["default_root_dir"] is None  # it is of this machine
     assert line["steps"] % 40 == 0 < line["steps"]
     assert 0 <= line["best_epoch"] < 40
     assert 0 <= line["validation"]["val/error"] <= 1
