@@ -1,9 +1,9 @@
-"""A training step of ST-CNN and CNN on a CPU: what the transformer costs, with and without the fast gradient of its output.
+"""A training step of ST-CNN and CNN on a CPU: what the transformer costs, with and without convolutions by band matrices.
 
 python benchmarks/steps.py [--parameters 120000 400000] [--rounds 9] [--threads 1]
 
 Batches of 256 images of R (28x28) and RTS (42x42, average pooling by 2 behind the transformer), Adam; medians of interleaved
-steps. "Without": the first convolution computes the gradient of its input as torch does.
+steps. "Without": the convolutions of CNN are torch's, without products with band matrices.
 """
 
 from __future__ import annotations

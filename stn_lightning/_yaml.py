@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +42,13 @@ def check(text: str) -> None:
         raise ValueError(f"expected at most {CHARACTERS} characters, got {len(text)}")
     known: dict[str, int] = {}
     parts = [_Part(None, is_mapping=False)]
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+    for event in _events(text):
         line = event.start_mark.line + 1 if event.start_mark else 0
         anchor, nodes = getattr(event, "anchor", None), 1
         if isinstance(event, yaml.CollectionStartEvent):
             parts.append(_Part(anchor, isinstance(event, yaml.MappingStartEvent)))
             if len(parts) > DEPTH + 1:
-                raise ValueError(f"line {line}: expected at most {DEPTH} levels of lists and mappings in each other")
+                raise _too_deep(line)
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             done = parts.pop()
@@ -66,6 +67,19 @@ def check(text: str) -> None:
         parts[-1].nodes += nodes
         if parts[-1].nodes > NODES:
             raise ValueError(f"line {line}: expected at most {NODES} values, with those that aliases repeat")
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as e:  # the scanner, which is ahead of the parser, has a bound of its own since PyYAML 6.0.4
+        if e.problem != "exceeded maximum nesting depth" or e.problem_mark is None:
+            raise
+        raise _too_deep(e.problem_mark.line + 1) from e
+
+
+def _too_deep(line: int) -> ValueError:
+    return ValueError(f"line {line}: expected at most {DEPTH} levels of lists and mappings in each other")
 
 
 def _check_scalar(value: str, part: _Part, line: int) -> None:

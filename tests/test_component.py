@@ -146,7 +146,7 @@ def test_factory_of_jsonargparse_says_what_it_makes():
     factory = parser.instantiate_classes(config).net
     said = plain(factory)
     assert said["class_path"] == "stn_lightning.localisations.conv"
-    assert said["init_args"] == {"filters": 7, "units": 20, "downsample": 2, "padding": 0}
+    assert said["init_args"] == {"filters": 7, "units": 20, "downsample": 2, "padding": 0, "batch_norm": False}
     twin = parser.instantiate_classes(parser.parse_object({"net": said})).net
     assert plain(twin) == said
     net = twin((1, 28, 28), torch.zeros(1, 6))

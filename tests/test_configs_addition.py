@@ -52,7 +52,12 @@ def test_addition_experiment_with_recipe(stn, tiny_mnist, helpers, row, recipe):
 def test_cell_of_a_table_is_of_its_row_and_column(table):
     transforms = {"Aff": "affine", "Proj": "projective", "TPS": "tps"}
     for row, column, experiment, options, _ in read_table(table).cells:
-        network, _, transform = row.partition(" ")
+        name, _, extra = row.partition(", ")
+        network, _, transform = name.partition(" ")
         data = "addition" if column == "error" else column.lower()
         assert experiment.stem == f"{data}_{network.lower().replace('2xst', '2st').replace('-', '_')}"
-        assert options == ({"model.transform": transforms[transform]} if transform else {})
+        expected = {"model.transform": transforms[transform]} if transform else {}
+        if extra == "batch norm":
+            expected["model.network.batch_norm"] = True
+            expected |= {"model.localisation": "conv", "model.localisation.batch_norm": True} if transform else {}
+        assert options == expected
